@@ -1,0 +1,8 @@
+//! The engine owns the model and its device; everything else talks to it in plain data.
+//!
+//! [`protocol`] and [`trace`] are that plain data and name no tensor. [`Engine::run`] blocks and has no thread of
+//! its own; [`worker`] is the one thread around it. What a run can reuse (weights, picture, clean run) the engine keeps.
+
+pub mod protocol;
+pub mod trace;
+pub mod worker;

@@ -1,0 +1,106 @@
+//! What is asked of the engine and what it answers: plain data, no tensors, no threads.
+
+use std::sync::Arc;
+
+use super::trace::Trace;
+use crate::spec::{Experiment, Readout};
+
+/// Names one request; later requests have larger numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RunId(pub u64);
+
+/// Where the forward pass runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum DeviceChoice {
+    /// The best that this build has.
+    #[default]
+    Auto,
+    Cpu,
+    Cuda(usize),
+    Metal,
+}
+
+/// The type of weights and activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DTypeChoice {
+    F32,
+    F16,
+    Bf16,
+}
+
+/// One request: everything a run depends on, and what to show first.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct RunSpec {
+    pub id: RunId,
+    pub experiment: Experiment,
+    pub readout: Readout,
+    /// The level on screen; it is read first. `None` for the model's default level.
+    pub shown_level: Option<usize>,
+}
+
+/// What the engine is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    LoadingModel,
+    ReadingPicture,
+    Encoding,
+    CleanRun,
+    EditedRun,
+    Lens,
+    Answer,
+}
+
+impl Stage {
+    /// In words, for the status line.
+    pub fn text(&self) -> &'static str {
+        match self {
+            Self::LoadingModel => "loading the model",
+            Self::ReadingPicture => "reading the picture",
+            Self::Encoding => "encoding the picture",
+            Self::CleanRun => "clean run",
+            Self::EditedRun => "edited run",
+            Self::Lens => "reading the words",
+            Self::Answer => "answering",
+        }
+    }
+}
+
+/// What the engine tells while and after it runs.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// `fraction` in 0..=1 of this stage.
+    Progress {
+        id: RunId,
+        stage: Stage,
+        fraction: f32,
+    },
+    /// Everything known so far about the run `trace.id`; the last one of a run is `complete`.
+    Trace(Arc<Trace>),
+    Failed {
+        id: RunId,
+        message: String,
+    },
+    Cancelled {
+        id: RunId,
+    },
+}
+
+/// How a run talks to whoever asked for it while it goes on.
+pub trait Monitor {
+    /// Polled between layers: `true` stops the run with [`crate::error::Error::Cancelled`].
+    fn cancelled(&self) -> bool;
+    /// The level on screen now; it is read first.
+    fn shown_level(&self) -> Option<usize>;
+    /// Takes news. May block while the receiver is behind.
+    fn emit(&mut self, event: Event);
+}
+
+/// Something that can carry out requests: the engine, or a stand-in for it in a test of the window.
+pub trait Runner {
+    /// Carries out one request and tells the monitor about it; the last event of a run that succeeds is a
+    /// complete [`Event::Trace`].
+    ///
+    /// # Errors
+    /// The monitor's wish to stop, bad input, a failing device.
+    fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> crate::error::Result<()>;
+}

@@ -1,0 +1,64 @@
+//! Everything that a person can ask of the session: one closed enum.
+//!
+//! Names, tooltips and keys of the commands are the window's matter and live in its table.
+
+use super::view_state::{HeatKind, Tool};
+use crate::index::{Patch, PatchGrid, PatchSet};
+use crate::spec::{Crop, Intervention, ModelSource, PictureSource};
+
+/// Edits with the same gesture are one undo step, e.g. all patches of one drag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GestureId(pub u64);
+
+/// One edit of the document or of the view.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    // The experiment: undoable, leads to a run.
+    SetModel(ModelSource),
+    SetPicture(PictureSource),
+    SetCrop(Crop),
+    SetPrompt(String),
+    SetTemplate(Option<String>),
+    SetAnswerPrefix(String),
+    SetMaxNewTokens(usize),
+    /// Ablates a patch or restores it, in the row that the brush edits; makes that row where there is none.
+    Paint {
+        patch: Patch,
+        on: bool,
+        gesture: GestureId,
+    },
+    AddIntervention(Intervention),
+    SetIntervention {
+        row: usize,
+        to: Intervention,
+        gesture: Option<GestureId>,
+    },
+    SetEnabled {
+        row: usize,
+        on: bool,
+    },
+    RemoveIntervention(usize),
+    ClearInterventions,
+    Undo,
+    Redo,
+    /// A run again with nothing changed, e.g. after a file was mended.
+    Rerun,
+    // What is read.
+    SetWord(String),
+    // The view.
+    SetLevel(usize),
+    SetTool(Tool),
+    SetHeat(HeatKind),
+    SetOpacity(f32),
+    ShowGrid(bool),
+    ShowWords(bool),
+    ShowClean(bool),
+    SelectPatch {
+        patch: Patch,
+        on: bool,
+    },
+    SetSelection(PatchSet),
+    SetActiveRow(Option<usize>),
+    /// The engine told the grid of the loaded model.
+    SetGrid(PatchGrid),
+}

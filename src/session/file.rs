@@ -1,0 +1,285 @@
+//! The session file: JSON of version 1, as the contract fixes it, to and from a [`Session`].
+//!
+//! Paths in the file are relative to it; in memory they are joined with its folder. Unknown fields and higher
+//! versions are errors. The undo history is not saved. Only this file of the module touches the disk.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Session, ViewState};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::spec::{
+    Crop, Decode, Experiment, Intervention, ModelSource, PictureSource, Readout, Replacement,
+};
+
+/// The newest version that this program reads and the one that it writes.
+const VERSION: u64 = 1;
+/// Larger session files are refused before they are read.
+const MAX_BYTES: u64 = 16 << 20;
+/// The name under which the built-in picture is put beside a session that is saved with it.
+const DEMO_PICTURE_NAME: &str = "demo-picture.png";
+
+/// The file's fields. Apart from the session's own types, because the file's form must stay.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SessionFileV1 {
+    #[serde(default = "version")]
+    version: u64,
+    #[serde(default = "demo")]
+    model: String,
+    image: String,
+    #[serde(default)]
+    crop: Crop,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
+    prompt: String,
+    #[serde(default)]
+    answer_prefix: String,
+    #[serde(default)]
+    interventions: Vec<Intervention>,
+    #[serde(default)]
+    readout: Readout,
+    /// Absent means no answer, as in the Python reference.
+    #[serde(default = "no_answer")]
+    decode: Decode,
+    #[serde(default)]
+    view: ViewState,
+}
+
+fn version() -> u64 {
+    VERSION
+}
+
+fn demo() -> String {
+    "demo".to_owned()
+}
+
+fn no_answer() -> Decode {
+    Decode { max_new_tokens: 0 }
+}
+
+/// Reads a session file.
+///
+/// # Errors
+/// A file that cannot be read, is not JSON, is of a higher version, or has a field that is missing, unknown or of
+/// the wrong form: one sentence with the file and the field.
+pub fn load(path: &Path) -> Result<Session> {
+    let text = files::read_text(path, MAX_BYTES)?;
+    parse(&text, path)
+}
+
+/// Reads a session from its text; `path` is where it lies, for its relative paths and for messages.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, path: &Path) -> Result<Session> {
+    let shown = path.display();
+    let value: serde_json::Value = serde_json::from_str(text)
+        .map_err(|e| Error::input(format!("session {shown} is not valid JSON: {e}")))?;
+    check_version(&value, path)?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let file: SessionFileV1 = serde_path_to_error::deserialize(&mut json).map_err(|e| {
+        let field = e.path().to_string();
+        let at = if field == "." {
+            String::new()
+        } else {
+            format!(", field {field}")
+        };
+        Error::input(format!(
+            "session {shown}{at}: {}",
+            without_position(&e.into_inner())
+        ))
+    })?;
+    if !(1..=100).contains(&file.readout.top_k) {
+        return Err(Error::input(format!(
+            "session {shown}, field readout.top_k: {} is not between 1 and 100",
+            file.readout.top_k
+        )));
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Ok(file.into_session(folder))
+}
+
+fn check_version(value: &serde_json::Value, path: &Path) -> Result<()> {
+    match value.get("version").map(|v| (v, v.as_u64())) {
+        None | Some((_, Some(VERSION))) => Ok(()),
+        Some((_, Some(version))) if version > VERSION => Err(Error::input(format!(
+            "session {} has version {version}, but this Patchglass reads up to {VERSION}: use a newer Patchglass",
+            path.display()
+        ))),
+        Some((found, _)) => Err(Error::input(format!(
+            "session {}, field version: {found} is not a version; write {VERSION}",
+            path.display()
+        ))),
+    }
+}
+
+/// The reason without serde's "at line 1 column 2", which is wrong once a value was buffered.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+impl SessionFileV1 {
+    fn into_session(self, folder: &Path) -> Session {
+        let experiment = Experiment {
+            model: model_source(&self.model, folder),
+            picture: PictureSource::File(folder.join(&self.image)),
+            crop: self.crop,
+            template: self.template,
+            prompt: self.prompt,
+            answer_prefix: self.answer_prefix,
+            interventions: map_paths(self.interventions, |p| folder.join(p)),
+            decode: self.decode,
+        };
+        Session {
+            readout: self.readout,
+            view: self.view,
+            ..Session::new(experiment)
+        }
+    }
+}
+
+/// What the field `model` means: `demo`, a folder, or a hub id where no such folder exists.
+pub fn model_source(text: &str, folder: &Path) -> ModelSource {
+    let path = folder.join(text);
+    let is_hub_id = text
+        .split('/')
+        .filter(|part| !part.is_empty() && !part.starts_with('.'))
+        .count()
+        == 2
+        && text.matches('/').count() == 1;
+    match text {
+        "demo" if !path.is_dir() => ModelSource::Demo,
+        _ if is_hub_id && !path.exists() => ModelSource::Hub(text.to_owned()),
+        _ => ModelSource::Folder(path),
+    }
+}
+
+fn map_paths(rows: Vec<Intervention>, change: impl Fn(&Path) -> PathBuf) -> Vec<Intervention> {
+    let mut rows = rows;
+    for row in &mut rows {
+        if let Intervention::Ablation(a) = row {
+            match &mut a.with {
+                Replacement::MeanOf(path) | Replacement::Image(path) => *path = change(path),
+                _ => {}
+            }
+        }
+    }
+    rows
+}
+
+/// Writes the session, atomically. The built-in picture is put beside it, so that the file is complete.
+///
+/// # Errors
+/// The folder is missing, the disk is full, or the file may not be written.
+pub fn save(session: &Session, path: &Path) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if session.experiment.picture == PictureSource::Demo {
+        let picture = folder.join(DEMO_PICTURE_NAME);
+        if !picture.exists() {
+            files::write_atomically(&picture, crate::demo::PICTURE)?;
+        }
+    }
+    files::write_atomically(path, to_text(session, folder)?.as_bytes())
+}
+
+/// The text of the session file that will lie in `folder`.
+///
+/// # Errors
+/// A path that is not valid Unicode cannot stand in JSON.
+pub fn to_text(session: &Session, folder: &Path) -> Result<String> {
+    let experiment = &session.experiment;
+    let model = match &experiment.model {
+        ModelSource::Demo => demo(),
+        ModelSource::Hub(id) => id.clone(),
+        ModelSource::Folder(path) => text_of(&relative(path, folder))?,
+    };
+    let image = match &experiment.picture {
+        PictureSource::Demo => DEMO_PICTURE_NAME.to_owned(),
+        PictureSource::File(path) => text_of(&relative(path, folder))?,
+    };
+    let file = SessionFileV1 {
+        version: VERSION,
+        model,
+        image,
+        crop: experiment.crop,
+        template: experiment.template.clone(),
+        prompt: experiment.prompt.clone(),
+        answer_prefix: experiment.answer_prefix.clone(),
+        interventions: map_paths(experiment.interventions.clone(), |p| relative(p, folder)),
+        readout: session.readout.clone(),
+        decode: experiment.decode,
+        view: session.view.clone(),
+    };
+    serde_json::to_string_pretty(&file).map_err(Error::internal)
+}
+
+fn text_of(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Error::input(format!(
+            "the path {} is not valid Unicode: rename the file first",
+            path.display()
+        ))
+    })
+}
+
+/// Relative to the session's folder where the file lies in it, else absolute.
+fn relative(path: &Path, folder: &Path) -> PathBuf {
+    if let Ok(inside) = path.strip_prefix(folder) {
+        return inside.to_owned();
+    }
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    absolute
+        .strip_prefix(&folder)
+        .map_or(absolute.clone(), Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{"version": 1, "image": "a/b.png", "prompt": "What?", "model": "owner/name",
+        "interventions": [{"type": "ablation", "patches": "r1c1", "with": {"mean_of": "m.safetensors"}}],
+        "readout": {"words": ["dog"]}, "view": {}}"#;
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let session = parse(TEXT, Path::new("folder/s.json")).unwrap();
+        assert_eq!(
+            session.experiment.picture,
+            PictureSource::File("folder/a/b.png".into())
+        );
+        assert_eq!(
+            session.experiment.model,
+            ModelSource::Hub("owner/name".to_owned())
+        );
+        assert_eq!(session.readout.top_k, 5);
+        assert_eq!(session.experiment.decode.max_new_tokens, 0);
+        let text = to_text(&session, Path::new("folder")).unwrap();
+        assert_eq!(parse(&text, Path::new("folder/s.json")).unwrap(), session);
+    }
+
+    #[test]
+    fn messages_name_the_field() {
+        for (change, word) in [
+            (r#""version": 99"#, "version 99"),
+            (r#""version": "x""#, "field version"),
+            (r#""version": 1, "colour": 3"#, "colour"),
+        ] {
+            let text = TEXT.replace(r#""version": 1"#, change);
+            let error = parse(&text, Path::new("s.json")).unwrap_err().to_string();
+            assert!(error.contains(word) && error.contains("s.json"), "{error}");
+        }
+        let error = parse(r#"{"prompt": ""}"#, Path::new("s.json"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("image"), "{error}");
+        let text = TEXT.replace("r1c1", "r1");
+        let error = parse(&text, Path::new("s.json")).unwrap_err().to_string();
+        assert!(error.contains("interventions[0]"), "{error}");
+    }
+}

@@ -1,0 +1,82 @@
+//! How the session is looked at: saved with it, never undone, never part of a run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::index::PatchSet;
+
+/// What the heat map shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeatKind {
+    Off,
+    /// Probability of the top word.
+    #[default]
+    TopProbability,
+    /// Entropy of the distribution, in nats.
+    Entropy,
+    /// L2 norm of the residual row.
+    Norm,
+    /// Probability of the typed word.
+    Word,
+    /// Relative change of the residual row against the clean run.
+    Change,
+}
+
+impl HeatKind {
+    pub const ALL: [Self; 6] = [
+        Self::TopProbability,
+        Self::Entropy,
+        Self::Norm,
+        Self::Word,
+        Self::Change,
+        Self::Off,
+    ];
+}
+
+/// What a click on a patch does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tool {
+    /// Toggles ablation.
+    #[default]
+    Ablate,
+    /// Toggles membership in the selection.
+    Select,
+}
+
+/// The saved part of the view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ViewState {
+    /// `None` until chosen: the model's default level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<usize>,
+    pub tool: Tool,
+    pub heat: HeatKind,
+    /// Of the heat map over the picture, 0..=1.
+    pub opacity: f32,
+    pub show_grid: bool,
+    pub show_words: bool,
+    /// Show the clean run in place of the edited one.
+    pub show_clean: bool,
+    pub selection: PatchSet,
+    /// The intervention that is chosen in the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_row: Option<usize>,
+}
+
+impl Default for ViewState {
+    fn default() -> Self {
+        Self {
+            level: None,
+            tool: Tool::default(),
+            heat: HeatKind::default(),
+            opacity: 0.6,
+            show_grid: true,
+            show_words: true,
+            show_clean: false,
+            selection: PatchSet::default(),
+            active_row: None,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a run depends on, as plain data: the experiment and its interventions.
+//!
+//! Nothing here runs anything or touches a file. The session edits it, the engine reads it, and the session file
+//! is made of it: the serde forms below are the contract's words.
+
+mod intervention;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use intervention::{Ablation, AttentionKnockout, Intervention, Replacement};
+
+/// Which weights.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ModelSource {
+    /// The small model inside the binary.
+    #[default]
+    Demo,
+    /// A folder in Hugging Face form.
+    Folder(PathBuf),
+    /// A hub id `owner/name`, looked up in the local Hugging Face cache; nothing is downloaded.
+    Hub(String),
+}
+
+/// Which picture.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub enum PictureSource {
+    /// The sample scene inside the binary.
+    #[default]
+    Demo,
+    File(PathBuf),
+}
+
+/// How a picture that is not square is made square.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Crop {
+    /// Shortest edge to the model's size, then the centre.
+    #[default]
+    Center,
+    /// Padded to a square with the mean colour, then resized.
+    Pad,
+}
+
+/// Greedy decoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Decode {
+    pub max_new_tokens: usize,
+}
+
+impl Default for Decode {
+    fn default() -> Self {
+        Self { max_new_tokens: 32 }
+    }
+}
+
+/// What is read off a run. It never changes the run itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Readout {
+    /// Words per cell of the lens, 1 to 100.
+    pub top_k: usize,
+    /// Words whose probability is read in every cell; of a word with several tokens, the first.
+    pub words: Vec<String>,
+}
+
+impl Default for Readout {
+    fn default() -> Self {
+        Self {
+            top_k: 5,
+            words: Vec::new(),
+        }
+    }
+}
+
+/// One experiment: with the weights and the picture behind its names, a run is a pure function of this.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Experiment {
+    pub model: ModelSource,
+    pub picture: PictureSource,
+    pub crop: Crop,
+    /// Text with `<image>` once and `{prompt}` once; `None` for the model's own.
+    pub template: Option<String>,
+    pub prompt: String,
+    /// Text that starts the answer, right after the template.
+    pub answer_prefix: String,
+    pub interventions: Vec<Intervention>,
+    pub decode: Decode,
+}
+
+impl Experiment {
+    /// The same experiment with nothing done to it.
+    pub fn clean(&self) -> Self {
+        Self {
+            interventions: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The interventions that are switched on and not empty.
+    pub fn active(&self) -> impl Iterator<Item = &Intervention> {
+        self.interventions
+            .iter()
+            .filter(|i| i.enabled() && !i.is_empty())
+    }
+}

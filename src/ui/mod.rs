@@ -1,0 +1,91 @@
+//! The window's parts: one file per panel, drawn from the session and a trace.
+//!
+//! A panel reads a [`ViewCtx`] and sends [`Command`]s; it never edits the session, never touches a tensor, never
+//! opens a file. Its own `&mut self` is scratch: scroll, hover, text being typed.
+
+pub mod theme;
+
+use std::cell::RefCell;
+
+use crate::engine::protocol::Stage;
+use crate::engine::trace::{LevelReadout, Trace};
+use crate::session::{Command, GestureId, Session};
+use theme::Theme;
+
+/// What every panel may read.
+pub struct ViewCtx<'a> {
+    pub session: &'a Session,
+    /// The newest trace, perhaps still incomplete.
+    pub trace: Option<&'a Trace>,
+    /// The last complete trace before it; fills the gaps, dimmed, while a run goes on.
+    pub previous: Option<&'a Trace>,
+    /// What the engine is doing and how far; `None` when idle.
+    pub progress: Option<(Stage, f32)>,
+    /// The last failure, until it is dismissed or a run succeeds.
+    pub error: Option<&'a str>,
+    pub theme: &'a Theme,
+    pub commands: &'a CommandSender,
+}
+
+/// A level as it is to be drawn.
+pub struct ShownLevel<'a> {
+    pub trace: &'a Trace,
+    pub readout: &'a LevelReadout,
+    /// It belongs to the run before: draw it dimmed.
+    pub stale: bool,
+}
+
+impl ViewCtx<'_> {
+    /// The level on screen.
+    pub fn level(&self) -> usize {
+        let trace = self.trace.or(self.previous);
+        let (last, default) = trace.map_or((0, 0), |t| (t.model.n_layers, t.model.default_level));
+        self.session.view.level.unwrap_or(default).min(last)
+    }
+
+    /// The readout of the level on screen, of the edited run or (with `show_clean`) the clean one; from the run
+    /// before where the new one has not come so far.
+    pub fn shown(&self) -> Option<ShownLevel<'_>> {
+        let level = self.level();
+        for (trace, stale) in [(self.trace, false), (self.previous, true)] {
+            let Some(trace) = trace else { continue };
+            let run = if self.session.view.show_clean {
+                &trace.baseline
+            } else {
+                &trace.edited
+            };
+            if let Some(Some(readout)) = run.levels.get(level) {
+                return Some(ShownLevel {
+                    trace,
+                    readout,
+                    stale,
+                });
+            }
+        }
+        None
+    }
+}
+
+/// Collects the commands of a frame; the shell applies them at its end, in order.
+#[derive(Default)]
+pub struct CommandSender {
+    commands: RefCell<Vec<Command>>,
+    next_gesture: std::cell::Cell<u64>,
+}
+
+impl CommandSender {
+    pub fn send(&self, command: Command) {
+        self.commands.borrow_mut().push(command);
+    }
+
+    /// A new identity for a drag or a run of keystrokes.
+    pub fn new_gesture(&self) -> GestureId {
+        self.next_gesture.set(self.next_gesture.get() + 1);
+        GestureId(self.next_gesture.get())
+    }
+
+    /// What was sent since the last call.
+    pub fn take(&self) -> Vec<Command> {
+        self.commands.take()
+    }
+}

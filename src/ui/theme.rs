@@ -1,0 +1,61 @@
+//! The only place that names colours, sizes and spacing; dark and light are both designed.
+//!
+//! It holds no widget. Panels take colours from here by what they mean.
+
+use egui::Color32;
+
+/// Spacing grid, in points: margins are multiples of this.
+pub const GRID: f32 = 4.0;
+
+/// Colours by meaning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Theme {
+    pub dark: bool,
+    /// The space around the picture.
+    pub canvas: Color32,
+    pub panel: Color32,
+    pub outline: Color32,
+    pub text: Color32,
+    pub text_weak: Color32,
+    /// What the person did: selection, ablated, knocked out. The only accent.
+    pub accent: Color32,
+    pub accent_weak: Color32,
+    /// What changed in the answer for the worse and the better; always with a mark of form as well.
+    pub removed: Color32,
+    pub added: Color32,
+    pub error: Color32,
+}
+
+impl Theme {
+    pub fn dark() -> Self {
+        Self {
+            dark: true,
+            canvas: Color32::from_rgb(0x14, 0x15, 0x18),
+            panel: Color32::from_rgb(0x1d, 0x1f, 0x23),
+            outline: Color32::from_rgb(0x35, 0x38, 0x3f),
+            text: Color32::from_rgb(0xe6, 0xe7, 0xea),
+            text_weak: Color32::from_rgb(0x9a, 0x9e, 0xa8),
+            accent: Color32::from_rgb(0xff, 0x9f, 0x45),
+            accent_weak: Color32::from_rgb(0x7a, 0x52, 0x2c),
+            removed: Color32::from_rgb(0xf0, 0x7a, 0x7a),
+            added: Color32::from_rgb(0x6c, 0xc4, 0xe8),
+            error: Color32::from_rgb(0xff, 0x8a, 0x80),
+        }
+    }
+
+    pub fn light() -> Self {
+        Self {
+            dark: false,
+            canvas: Color32::from_rgb(0xe4, 0xe5, 0xe8),
+            panel: Color32::from_rgb(0xf6, 0xf6, 0xf7),
+            outline: Color32::from_rgb(0xc6, 0xc8, 0xce),
+            text: Color32::from_rgb(0x1c, 0x1e, 0x22),
+            text_weak: Color32::from_rgb(0x5d, 0x61, 0x6b),
+            accent: Color32::from_rgb(0xc2, 0x5a, 0x00),
+            accent_weak: Color32::from_rgb(0xf3, 0xd3, 0xb3),
+            removed: Color32::from_rgb(0xb3, 0x26, 0x1e),
+            added: Color32::from_rgb(0x0b, 0x66, 0x96),
+            error: Color32::from_rgb(0xb3, 0x26, 0x1e),
+        }
+    }
+}
