@@ -1,10 +1,14 @@
 //! Patchglass: an explorer of what a vision-language model makes of a picture.
 
+pub mod cli;
 pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod files;
 pub mod index;
+pub mod intervene;
+pub mod lens;
+pub mod model;
 pub mod session;
 pub mod spec;
 #[cfg(feature = "gui")]
