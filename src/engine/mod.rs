@@ -5,10 +5,15 @@
 
 mod device;
 mod dump;
+mod hub;
+mod job;
+mod outside;
+mod picture;
 pub mod protocol;
 mod run;
 mod state;
 pub mod trace;
 pub mod worker;
 
-pub use run::{Engine, EngineOptions, hub_folder};
+pub use hub::hub_folder;
+pub use run::{Engine, EngineOptions};

@@ -3,22 +3,23 @@
 //! A run is a pure function of weights, picture and experiment; what is kept (model, encoded picture, clean run, last
 //! edited run) is keyed by exactly those and only saves time. No threads here, no windows.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 
 use super::device;
+use super::hub::hub_folder;
+use super::job::{Job, Which, ms};
+use super::outside::{self, Outside, target};
+use super::picture::{self, EncodedPicture, FileStamp, PictureKey};
 use super::protocol::{DTypeChoice, DeviceChoice, Event, Monitor, RunSpec, Runner, Stage};
 use super::state::{RunState, Watch};
-use super::trace::{RunReadout, SeenPicture, Timing, Trace, WordToken};
+use super::trace::{Timing, Trace};
 use crate::error::{Error, Result};
-use crate::intervene::{CompiledSet, Donor, Target};
-use crate::model::preprocess::{self, CropMode};
-use crate::model::{Llava, Prompt};
-use crate::spec::{Crop, Experiment, Intervention, ModelSource, PictureSource, Replacement};
-use crate::{demo, files};
+use crate::intervene::CompiledSet;
+use crate::model::Llava;
+use crate::spec::{Experiment, Intervention, ModelSource};
 
 /// Where and in which type to compute.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,39 +39,6 @@ pub struct Engine {
     edited: Option<Kept>,
 }
 
-/// A picture as the model sees it, for as long as its file stays the same.
-#[derive(Clone)]
-struct EncodedPicture {
-    key: PictureKey,
-    seen: Arc<SeenPicture>,
-    pixel_values: Arc<Vec<f32>>,
-    visual: Tensor, // [visual tokens, d_model]
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct PictureKey {
-    source: PictureSource,
-    crop: Crop,
-    stamp: Option<FileStamp>,
-}
-
-/// Tells a file from a later one of the same name.
-#[derive(Clone, Debug, PartialEq)]
-struct FileStamp {
-    modified: Option<SystemTime>,
-    len: u64,
-}
-
-impl FileStamp {
-    fn of(path: &Path) -> Option<Self> {
-        let meta = std::fs::metadata(path).ok()?;
-        Some(Self {
-            modified: meta.modified().ok(),
-            len: meta.len(),
-        })
-    }
-}
-
 /// A run that is kept, and what it is a run of.
 struct Kept {
     experiment: Experiment,
@@ -78,17 +46,6 @@ struct Kept {
     outside: Vec<Option<FileStamp>>,
     top_k: usize,
     state: RunState,
-}
-
-/// One request on its way.
-struct Job<'a> {
-    spec: &'a RunSpec,
-    model: Arc<Llava>,
-    picture: EncodedPicture,
-    words: Vec<WordToken>,
-    has_edits: bool,
-    started: Instant,
-    timing: Timing,
 }
 
 impl Engine {
@@ -159,7 +116,7 @@ impl Engine {
             self.read(&mut job, Which::Edited, shown(monitor))?;
             self.emit(&job, false, monitor);
         }
-        for which in job.runs() {
+        for &which in job.runs() {
             self.answer(&mut job, which, monitor)?;
         }
         while let Some((which, level)) = self.next_unread(&job, shown(monitor)) {
@@ -221,7 +178,7 @@ impl Engine {
             timing.load = ms(started);
         }
         let since = Instant::now();
-        let (picture, is_new) = self.picture(&model, &spec.experiment, spec, monitor)?;
+        let (picture, is_new) = self.picture(&model, spec, monitor)?;
         if is_new {
             timing.encode = ms(since);
         }
@@ -247,11 +204,11 @@ impl Engine {
     fn picture(
         &mut self,
         model: &Llava,
-        experiment: &Experiment,
         spec: &RunSpec,
         monitor: &mut dyn Monitor,
     ) -> Result<(EncodedPicture, bool)> {
-        let key = picture_key(&experiment.picture, experiment.crop);
+        let (source, crop) = (&spec.experiment.picture, spec.experiment.crop);
+        let key = PictureKey::of(source, crop);
         if let Some(picture) = self.picture.as_ref().filter(|p| p.key == key) {
             return Ok((picture.clone(), false));
         }
@@ -263,24 +220,10 @@ impl Engine {
             })
         };
         tell(Stage::ReadingPicture);
-        let (name, prepared) = prepare_picture(model, &experiment.picture, experiment.crop)?;
+        let (name, prepared) = picture::prepare(model, source, crop)?;
         tell(Stage::Encoding);
-        let visual = model.encode(&prepared.pixel_values)?;
         self.n_pictures += 1;
-        let seen = SeenPicture {
-            revision: self.n_pictures,
-            name,
-            size: prepared.seen.width,
-            rgb: prepared.seen.pixels,
-            original_size: prepared.original_size,
-        };
-        let pixel_values = Arc::new(prepared.pixel_values);
-        let picture = EncodedPicture {
-            key,
-            seen: Arc::new(seen),
-            pixel_values,
-            visual,
-        };
+        let picture = EncodedPicture::new(model, key, name, prepared, self.n_pictures)?;
         self.picture = Some(picture.clone());
         Ok((picture, true))
     }
@@ -308,7 +251,7 @@ impl Engine {
 
     fn ensure_edited(&mut self, job: &mut Job<'_>, monitor: &mut dyn Monitor) -> Result<()> {
         let experiment = job.spec.experiment.clone();
-        let outside = outside_stamps(&experiment);
+        let outside = outside::stamps(&experiment);
         if !self
             .edited
             .as_ref()
@@ -356,85 +299,18 @@ impl Engine {
         rows: &[Intervention],
         monitor: &mut dyn Monitor,
     ) -> Result<CompiledSet> {
-        let model = &job.model;
-        let prompt = model.prompt(&job.spec.experiment)?;
-        let (n_layers, n_heads) = (model.facts.n_layers, model.facts.n_heads);
-        let target = Target {
-            layout: prompt.layout.clone(),
-            n_layers,
-            n_heads,
-        };
-        CompiledSet::new(rows, target, &mut |with, level| match with {
-            Replacement::MeanOf(path) => Ok(Donor::Vector(self.load_vector(model, path)?)),
-            Replacement::Image(path) => Ok(Donor::Rows(
-                self.donor_rows(job, &prompt, path, level, monitor)?,
-            )),
-            other => Err(Error::internal(format!(
-                "{other:?} takes nothing from outside"
-            ))),
-        })
-    }
-
-    /// The only tensor of a safetensors file, as a vector of the model's width.
-    fn load_vector(&self, model: &Llava, path: &Path) -> Result<Tensor> {
-        let bytes = files::read_bytes(path, 64 << 20)?;
-        let bad = |why: String| {
-            let width = model.facts.d_model;
-            Error::input(format!(
-                "{}: {why}; one float tensor of {width} numbers is needed",
-                path.display()
-            ))
-        };
-        let tensors = candle_core::safetensors::load_buffer(&bytes, &self.device)
-            .map_err(|e| bad(format!("not a safetensors file ({e})")))?;
-        let mut tensors = tensors.into_values();
-        match (tensors.next(), tensors.next()) {
-            (Some(tensor), None)
-                if tensor.elem_count() == model.facts.d_model && tensor.dtype().is_float() =>
-            {
-                Ok(tensor.flatten_all()?.to_dtype(self.dtype)?)
-            }
-            (Some(tensor), None) => Err(bad(format!(
-                "its tensor is {:?} {:?}",
-                tensor.dtype(),
-                tensor.dims()
-            ))),
-            (None, _) => Err(bad("it holds no tensor".to_owned())),
-            (Some(_), Some(_)) => Err(bad("it holds several tensors".to_owned())),
-        }
-    }
-
-    /// Rows of another picture's patches at a level, under the same prompt. `[patch, d_model]`
-    fn donor_rows(
-        &self,
-        job: &Job<'_>,
-        prompt: &Prompt,
-        path: &Path,
-        level: usize,
-        monitor: &mut dyn Monitor,
-    ) -> Result<Tensor> {
-        let model = &job.model;
-        let source = PictureSource::File(path.to_owned());
-        let (_, prepared) = prepare_picture(model, &source, job.spec.experiment.crop)?;
-        let visual = model.encode(&prepared.pixel_values)?;
-        let layout = &prompt.layout;
-        if level == 0 {
-            return Ok(visual.narrow(0, layout.patch_offset, layout.grid.len())?);
-        }
-        let target = Target {
-            layout: layout.clone(),
-            n_layers: model.facts.n_layers,
-            n_heads: model.facts.n_heads,
-        };
-        let nothing = CompiledSet::new(&[], target, &mut |_, _| Ok(Donor::Zero))?;
-        let embeds = model.embed_prompt(prompt, &visual)?;
-        let mut watch = Watch {
-            id: job.spec.id,
-            stage: Stage::EditedRun,
+        let prompt = job.model.prompt(&job.spec.experiment)?;
+        let target = target(&job.model, &prompt);
+        let (model, spec) = (&job.model, job.spec);
+        let mut outside = Outside {
+            model,
+            device: &self.device,
+            dtype: self.dtype,
+            prompt: &prompt,
+            spec,
             monitor,
         };
-        RunState::forward(model, Arc::new(prompt.clone()), embeds, nothing, &mut watch)?
-            .patch_rows(level)
+        CompiledSet::new(rows, target, &mut |with, level| outside.donor(with, level))
     }
 
     fn kept(&mut self, which: Which) -> Result<&mut Kept> {
@@ -516,36 +392,16 @@ impl Engine {
 
     /// Tells everything known so far.
     fn emit(&self, job: &Job<'_>, complete: bool, monitor: &mut dyn Monitor) -> Arc<Trace> {
-        let readout = |kept: &Option<Kept>| {
-            kept.as_ref()
-                .map_or_else(RunReadout::default, |kept| kept.state.readout.clone())
-        };
-        let baseline = Arc::new(readout(&self.clean));
         let edited = if job.has_edits {
-            Arc::new(readout(&self.edited))
+            self.edited.as_ref()
         } else {
-            baseline.clone()
+            None
         };
-        let prompt = self.clean.as_ref().map(|kept| kept.state.prompt.clone());
-        let trace = Arc::new(Trace {
-            id: job.spec.id,
-            model: job.model.facts.clone(),
-            picture: job.picture.seen.clone(),
-            layout: prompt
-                .as_ref()
-                .map(|p| Arc::new(p.layout.clone()))
-                .unwrap_or_default(),
-            input_ids: prompt.map(|p| Arc::new(p.ids.clone())).unwrap_or_default(),
-            words: job.words.clone(),
-            baseline,
-            edited,
-            has_edits: job.has_edits,
-            timing: Timing {
-                total: ms(job.started),
-                ..job.timing
-            },
+        let trace = job.trace(
+            self.clean.as_ref().map(|kept| &kept.state),
+            edited.map(|kept| &kept.state),
             complete,
-        });
+        );
         monitor.emit(Event::Trace(trace.clone()));
         trace
     }
@@ -557,26 +413,6 @@ impl Runner for Engine {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
-    Clean,
-    Edited,
-}
-
-impl Job<'_> {
-    fn runs(&self) -> Vec<Which> {
-        if self.has_edits {
-            vec![Which::Clean, Which::Edited]
-        } else {
-            vec![Which::Clean]
-        }
-    }
-
-    fn word_ids(&self) -> Vec<u32> {
-        self.words.iter().map(|word| word.id).collect()
-    }
-}
-
 impl Kept {
     /// Whether this is the run of `experiment` on the job's picture with the files behind it unchanged.
     fn is_of(&self, experiment: &Experiment, job: &Job<'_>, outside: &[Option<FileStamp>]) -> bool {
@@ -585,92 +421,4 @@ impl Kept {
             && self.outside == outside
             && self.top_k == job.spec.readout.top_k
     }
-}
-
-/// Stamps of the files that replacements come from.
-fn outside_stamps(experiment: &Experiment) -> Vec<Option<FileStamp>> {
-    let stamp = |row: &Intervention| match row {
-        Intervention::Ablation(a) => match &a.with {
-            Replacement::MeanOf(path) | Replacement::Image(path) => FileStamp::of(path),
-            _ => None,
-        },
-        Intervention::AttentionKnockout(_) => None,
-    };
-    experiment.interventions.iter().map(stamp).collect()
-}
-
-fn picture_key(source: &PictureSource, crop: Crop) -> PictureKey {
-    let stamp = match source {
-        PictureSource::Demo => None,
-        PictureSource::File(path) => FileStamp::of(path),
-    };
-    PictureKey {
-        source: source.clone(),
-        crop,
-        stamp,
-    }
-}
-
-fn prepare_picture(
-    model: &Llava,
-    source: &PictureSource,
-    crop: Crop,
-) -> Result<(String, preprocess::PreparedPicture)> {
-    let (name, picture) = match source {
-        PictureSource::Demo => (
-            demo::PICTURE_NAME.to_owned(),
-            preprocess::decode(demo::PICTURE, demo::PICTURE_NAME)?,
-        ),
-        PictureSource::File(path) => {
-            let name = path
-                .file_name()
-                .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-            (name, preprocess::read(path)?)
-        }
-    };
-    let mode = match crop {
-        Crop::Center => CropMode::Center,
-        Crop::Pad => CropMode::Pad,
-    };
-    Ok((
-        name,
-        preprocess::prepare(&picture, &model.picture_config, mode)?,
-    ))
-}
-
-/// The newest snapshot of a model in the local Hugging Face cache.
-pub fn hub_folder(id: &str) -> Result<PathBuf> {
-    let home = |name: &str| {
-        std::env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
-    let user = home("HOME")
-        .or_else(|| home("USERPROFILE"))
-        .unwrap_or_default();
-    let hub = home("HF_HUB_CACHE")
-        .or_else(|| home("HF_HOME").map(|h| h.join("hub")))
-        .unwrap_or_else(|| user.join(".cache").join("huggingface").join("hub"));
-    let snapshots = hub
-        .join(format!("models--{}", id.replace('/', "--")))
-        .join("snapshots");
-    let folders = std::fs::read_dir(&snapshots)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    let with_time = folders
-        .filter(|f| f.is_dir())
-        .map(|f| (FileStamp::of(&f).and_then(|s| s.modified), f));
-    with_time.max().map(|(_, folder)| folder).ok_or_else(|| {
-        Error::input(format!(
-            "model {id} is neither a folder here nor in the Hugging Face cache ({}): \
-             download it with `hf download {id}`, or name a folder",
-            hub.display()
-        ))
-    })
-}
-
-fn ms(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e3
 }

@@ -2,7 +2,8 @@
 //!
 //! Three steps: [`read`] or [`decode`] gives 8-bit RGB as a person sees it; [`prepare`] resizes and crops (or pads) it to the
 //! model's square; its `pixel_values` are normalised per channel.
-//! The result equals Pillow's bit for bit.
+//! The result equals Pillow's bit for bit, but for 16-bit grey (see `preprocess/decode.rs`) and the rare CMYK JPEG with subsampled
+//! channels (see `preprocess/jpeg.rs`; within 2 grey levels).
 //! There are no tensors, no devices and no patches here: the model's code turns `pixel_values` into a tensor.
 
 mod config;
