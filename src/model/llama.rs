@@ -325,12 +325,7 @@ fn rotate(x: &Tensor, pos: &Positions) -> Result<Tensor> {
 
 /// Grouped-query attention: each key/value head serves `groups` query heads that follow each other.
 fn repeat_heads(x: Tensor, groups: usize) -> Result<Tensor> {
-    if groups == 1 {
-        return Ok(x);
-    }
-    let (kv_heads, n, d) = x.dims3()?;
-    let repeated = x.unsqueeze(1)?.expand((kv_heads, groups, n, d))?;
-    Ok(repeated.reshape((kv_heads * groups, n, d))?)
+    Ok(candle_transformers::utils::repeat_kv(x.unsqueeze(0)?, groups)?.squeeze(0)?)
 }
 
 /// `[n, first_pos + n]`, additive; `None` where nothing is masked.
