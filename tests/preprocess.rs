@@ -94,7 +94,8 @@ fn every_picture_comes_out_as_pillow_makes_it() {
     assert_eq!(inputs().len(), 36);
 }
 
-/// The negative control: the comparison above is fine enough to notice the wrong filter, and the right one is bicubic.
+/// The negative control: the comparison above is fine enough to notice the wrong filter, and the right one is
+/// bicubic.
 #[test]
 fn the_wrong_filter_is_noticed() {
     let picture = read(&pictures().join("rgb-113x200.png")).unwrap();
@@ -147,7 +148,8 @@ fn pixel_values_are_channel_first_and_normalised_in_f32() {
     }
 }
 
-/// The sentence for a file that cannot be used: one line that names the file and says, after a colon, what would be right.
+/// The sentence for a file that cannot be used: one line that names the file and says, after a colon, what would be
+/// right.
 fn sentence<T: std::fmt::Debug>(result: Result<T, PictureError>, name: &str) -> String {
     let sentence = result.unwrap_err().to_string();
     assert!(
@@ -175,7 +177,7 @@ fn paths_that_are_no_pictures_are_told_so() {
         sentence(read(&pictures()), "pictures").contains("is a folder: give the path of a PNG")
     );
     assert!(
-        sentence(read(&pictures().join("absent.png")), "absent.png").contains("cannot be read (")
+        sentence(read(&pictures().join("absent.png")), "absent.png").contains("does not exist (")
     );
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/preprocess.rs");
     assert!(

@@ -99,7 +99,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
 fn argument_error(error: &clap::Error) -> Error {
     let text = error.to_string();
     let text = text.split("\n\nUsage").next().unwrap_or(&text);
-    let text = text.trim().trim_start_matches("error: ");
+    let text = text
+        .trim()
+        .trim_start_matches("error: ")
+        .replace("\n\n  tip:", ";");
     Error::input(format!("{text}; see patchglass --help"))
 }
 

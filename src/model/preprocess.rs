@@ -1,10 +1,10 @@
 //! Turns a picture file into what the vision encoder sees, exactly as Pillow and `CLIPImageProcessor` do.
 //!
-//! Three steps: [`read`] or [`decode`] gives 8-bit RGB as a person sees it; [`prepare`] resizes and crops (or pads) it to the
-//! model's square; its `pixel_values` are normalised per channel.
-//! The result equals Pillow's bit for bit, but for 16-bit grey (see `preprocess/decode.rs`) and the rare CMYK JPEG with subsampled
-//! channels (see `preprocess/jpeg.rs`; within 2 grey levels).
-//! There are no tensors, no devices and no patches here: the model's code turns `pixel_values` into a tensor.
+//! Three steps: [`read`] or [`decode`] gives 8-bit RGB as a person sees it; [`prepare`] resizes and crops (or pads)
+//! it to the model's square; its `pixel_values` are normalised per channel. The result equals Pillow's bit for bit,
+//! but for 16-bit grey (see `preprocess/decode.rs`) and the rare CMYK JPEG with subsampled channels (see
+//! `preprocess/jpeg.rs`; within 2 grey levels). There are no tensors, no devices and no patches here: the model's
+//! code turns `pixel_values` into a tensor.
 
 mod config;
 mod decode;
@@ -16,7 +16,7 @@ pub use config::{PictureConfig, Resample};
 pub use decode::{MAX_ASPECT_RATIO, MAX_PIXELS, MIN_SIDE, decode, read};
 pub use error::PictureError;
 
-use resample::{Canvas, Window, resample};
+use resample::{Axis, resample};
 
 /// How a picture that is not square becomes one. Names and meaning are those of the session file's `crop`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -97,60 +97,60 @@ pub fn prepare(
 /// Resizes the shortest edge to the model's size and keeps the middle.
 fn crop_to_center(picture: &Rgb8, config: &PictureConfig) -> (Rgb8, SeenRect) {
     let (size, short) = (config.size, picture.width.min(picture.height));
-    let (full_width, full_height) = (size * picture.width / short, size * picture.height / short);
-    let (left, top) = ((full_width - size) / 2, (full_height - size) / 2);
-    let columns = Window {
-        full: full_width,
-        start: left,
-        len: size,
+    let axis = |picture: usize| {
+        let full = size * picture / short;
+        Axis {
+            picture,
+            canvas: picture,
+            offset: 0,
+            full,
+            start: (full - size) / 2,
+            len: size,
+        }
     };
-    let rows = Window {
-        full: full_height,
-        start: top,
-        len: size,
-    };
-    let seen = resample(&Canvas::of(picture), columns, rows, config.resample);
-    let (x_scale, y_scale) = (
-        ratio(picture.width, full_width),
-        ratio(picture.height, full_height),
-    );
-    let rect = SeenRect {
-        left: left as f64 * x_scale,
-        top: top as f64 * y_scale,
-        width: size as f64 * x_scale,
-        height: size as f64 * y_scale,
-    };
-    (seen, rect)
+    let (columns, rows) = (axis(picture.width), axis(picture.height));
+    let seen = resample(picture, columns, rows, [0; 3], config.resample);
+    (seen, seen_rect(columns, rows))
 }
 
 /// Puts the picture in the middle of a square of the mean colour and resizes that.
 fn pad_to_square(picture: &Rgb8, config: &PictureConfig) -> (Rgb8, SeenRect) {
-    let side = picture.width.max(picture.height);
-    let canvas = Canvas::square(picture, config.pad_colour);
-    let all = Window {
-        full: config.size,
+    let (size, side) = (config.size, picture.width.max(picture.height));
+    let axis = |picture: usize| Axis {
+        picture,
+        canvas: side,
+        offset: (side - picture) / 2,
+        full: size,
         start: 0,
-        len: config.size,
+        len: size,
     };
-    let seen = resample(&canvas, all, all, config.resample);
-    let rect = SeenRect {
-        left: -(canvas.left as f64),
-        top: -(canvas.top as f64),
-        width: side as f64,
-        height: side as f64,
-    };
-    (seen, rect)
+    let (columns, rows) = (axis(picture.width), axis(picture.height));
+    let seen = resample(picture, columns, rows, config.pad_colour, config.resample);
+    (seen, seen_rect(columns, rows))
 }
 
-/// `numerator / denominator` of two counts of pixels.
-fn ratio(numerator: usize, denominator: usize) -> f64 {
-    numerator as f64 / denominator as f64
+/// The window of both axes in original pixels.
+fn seen_rect(columns: Axis, rows: Axis) -> SeenRect {
+    let span = |axis: Axis| {
+        let scale = axis.canvas as f64 / axis.full as f64;
+        (
+            axis.start as f64 * scale - axis.offset as f64,
+            axis.len as f64 * scale,
+        )
+    };
+    let ((left, width), (top, height)) = (span(columns), span(rows));
+    SeenRect {
+        left,
+        top,
+        width,
+        height,
+    }
 }
 
 /// `[height, width, 3]` bytes to `[3, height, width]` floats.
 ///
-/// The product with `rescale_factor` is taken in f64 and rounded to f32 once, as `CLIPImageProcessor` does; for 1/255 this
-/// equals `x / 255` in f32 for all 256 levels (a test checks it). The rest is f32, as in numpy.
+/// The product with `rescale_factor` is taken in f64 and rounded to f32 once, as `CLIPImageProcessor` does; for 1/255
+/// this equals `x / 255` in f32 for all 256 levels (a test checks it). The rest is f32, as in numpy.
 fn normalise(picture: &Rgb8, config: &PictureConfig) -> Vec<f32> {
     let mut values = Vec::with_capacity(picture.pixels.len());
     for (channel, (mean, std)) in config.mean.iter().zip(config.std).enumerate() {

@@ -1,7 +1,7 @@
 //! `preprocessor_config.json`: how a checkpoint wants its pictures.
 //!
-//! The crop itself is the session's choice ([`CropMode`](super::CropMode)), so `do_center_crop` and `do_pad` are not read.
-//! Where the file leaves a field out (or has `null`), the default of transformers' `CLIPImageProcessor` holds.
+//! The crop itself is the session's choice ([`CropMode`](super::CropMode)), so `do_center_crop` and `do_pad` are not
+//! read. Where the file leaves a field out (or has `null`), the default of transformers' `CLIPImageProcessor` holds.
 
 use serde_json::Value;
 
@@ -19,7 +19,8 @@ pub enum Resample {
     Bicubic,
 }
 
-/// What is done to a picture before the model sees it; [`PictureConfig::default`] is CLIP's at 336 px, as LLaVA-1.5 uses it.
+/// What is done to a picture before the model sees it; [`PictureConfig::default`] is CLIP's at 336 px, as LLaVA-1.5
+/// uses it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PictureConfig {
     /// Side of the square that the model sees, in pixels.
@@ -59,12 +60,13 @@ const DEFAULT_SIZE: usize = 224;
 impl PictureConfig {
     /// Reads the text of a `preprocessor_config.json`; `file_name` is only for messages.
     ///
-    /// `size` may be `{"shortest_edge": n}`, a square `{"height": n, "width": n}` or `n`, `crop_size` the latter two; where both
-    /// are given they must agree, and where one is missing it is taken to be the other. The object may also stand under
-    /// `image_processor`, as newer `processor_config.json` files have it. Unknown fields are ignored.
+    /// `size` may be `{"shortest_edge": n}`, a square `{"height": n, "width": n}` or `n`, `crop_size` the latter two;
+    /// where both are given they must agree, and where one is missing it is taken to be the other. The object may
+    /// also stand under `image_processor`, as newer `processor_config.json` files have it. Unknown fields are
+    /// ignored.
     ///
-    /// # Errors
-    /// [`PictureError::NotJson`] if it is no JSON object, else [`PictureError::Field`] for the first field that cannot be followed.
+    /// # Errors [`PictureError::NotJson`] if it is no JSON object, else [`PictureError::Field`] for the first field
+    /// that cannot be followed.
     pub fn from_json(text: &str, file_name: &str) -> Result<Self, PictureError> {
         let not_json = |detail| PictureError::NotJson {
             file: String::from(file_name),

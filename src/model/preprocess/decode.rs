@@ -1,8 +1,8 @@
 //! From the bytes of a PNG, JPEG, WebP or BMP file to upright 8-bit RGB, under limits.
 //!
-//! Colour profiles and gamma chunks are not applied and alpha is dropped, as Pillow's `convert("RGB")` does.
-//! Of 16-bit channels the high byte is kept. Pillow does so for colour, but clips 16-bit *grey* at 255, which turns nearly all of
-//! such a picture white; here grey is treated like colour.
+//! Colour profiles and gamma chunks are not applied and alpha is dropped, as Pillow's `convert("RGB")` does. Of
+//! 16-bit channels the high byte is kept. Pillow does so for colour, but clips 16-bit *grey* at 255, which turns
+//! nearly all of such a picture white; here grey is treated like colour.
 
 use std::io::Cursor;
 use std::panic::catch_unwind;
@@ -31,12 +31,16 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Reads and decodes a picture file; see [`decode`].
 ///
 /// # Errors
-/// [`PictureError::Unreadable`], [`PictureError::NotAFile`] and [`PictureError::FileTooLarge`] for the path, else those of [`decode`].
+/// [`PictureError::Missing`], [`PictureError::Unreadable`], [`PictureError::NotAFile`] and [`PictureError::FileTooLarge`] for the path,
+/// else those of [`decode`].
 pub fn read(path: &Path) -> Result<Rgb8, PictureError> {
     let name = path.display().to_string();
-    let unreadable = |e: std::io::Error| PictureError::Unreadable {
-        name: name.clone(),
-        detail: one_line(&e),
+    let unreadable = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::NotFound => PictureError::Missing { name: name.clone() },
+        _ => PictureError::Unreadable {
+            name: name.clone(),
+            detail: one_line(&e),
+        },
     };
     // The kind is checked before opening, since opening a pipe would wait for its writer.
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
@@ -59,10 +63,12 @@ pub fn read(path: &Path) -> Result<Rgb8, PictureError> {
     decode(&bytes, &name)
 }
 
-/// Decodes the bytes of a PNG, JPEG, WebP or BMP file; the format is known by its first bytes, `name` is only for messages.
+/// Decodes the bytes of a PNG, JPEG, WebP or BMP file; the format is known by its first bytes, `name` is only for
+/// messages.
 ///
-/// The result is upright (the EXIF orientation is applied, or that of XMP where EXIF has none), opaque, and `[height, width, 3]`.
-/// Of an animation it is the first frame. The size is checked in the header, before memory is taken for the pixels.
+/// The result is upright (the EXIF orientation is applied, or that of XMP where EXIF has none), opaque, and `[height,
+/// width, 3]`. Of an animation it is the first frame. The size is checked in the header, before memory is taken for
+/// the pixels.
 ///
 /// # Errors
 /// Every variant of [`PictureError`] but those for paths and for the configuration.
@@ -177,6 +183,7 @@ fn known_format(bytes: &[u8], name: &str) -> Result<ImageFormat, PictureError> {
 fn from_image_error(error: &ImageError, name: &str) -> PictureError {
     let (name, detail) = (String::from(name), one_line(error));
     match error {
+        ImageError::Limits(_) => PictureError::TooMuchMemory { name },
         ImageError::Unsupported(_) => PictureError::Unsupported { name, detail },
         _ => PictureError::Broken { name, detail },
     }

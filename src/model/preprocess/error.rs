@@ -1,10 +1,14 @@
-//! What can be wrong with a picture or with `preprocessor_config.json`, each told in one sentence for the person who gave it.
+//! What can be wrong with a picture or with `preprocessor_config.json`, each told in one sentence for the person who
+//! gave it.
 //!
 //! Nothing is recovered here.
 
 use super::decode::{MAX_ASPECT_RATIO, MAX_PIXELS, MIN_SIDE};
 
 /// Why a picture cannot be used. `Display` is one sentence that names the file and says what would be right.
+///
+/// In the fields, `name` and `file` are the file as it was given, sides are in pixels, and `detail` is what the system
+/// or the decoder said, on one line.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum PictureError {
     /// The operating system would not give the file's bytes.
@@ -12,6 +16,9 @@ pub enum PictureError {
         "picture {name:?} cannot be read ({detail}): give the path of a PNG, JPEG, WebP or BMP file"
     )]
     Unreadable { name: String, detail: String },
+    /// There is nothing at the path.
+    #[error("picture {name:?} does not exist: check the path")]
+    Missing { name: String },
     /// The path is a folder or another thing that is not a file.
     #[error("picture {name:?} is {found}: give the path of a PNG, JPEG, WebP or BMP file")]
     NotAFile { name: String, found: &'static str },
@@ -49,6 +56,12 @@ pub enum PictureError {
         width: usize,
         height: usize,
     },
+    /// The decoder would need more memory than any picture within the limits.
+    #[error(
+        "picture {name:?} asks for more memory than a picture of {} megapixels needs: scale it down first",
+        MAX_PIXELS / 1_000_000
+    )]
+    TooMuchMemory { name: String },
     /// A side is shorter than [`MIN_SIDE`].
     #[error(
         "picture {name:?} is too small ({width}x{height} px): each side must be at least {MIN_SIDE} px"

@@ -1,10 +1,10 @@
 //! JPEG, level for level as libjpeg-turbo (and so Pillow) decodes it.
 //!
 //! The `image` crate's own decoder (zune-jpeg 0.5) is not used: against Pillow 13 it differs after
-//! [`prepare`](super::prepare) by up to 11 grey levels, with as little as 64 % of the values equal (55 photographs and 60
-//! synthetic colour pictures, 4:4:4 to 4:2:0), and it fills what is missing from a truncated file with grey.
-//! `jpeg-decoder` 0.3 differs by up to 4 levels before the resize.
-//! `libjpeg-turbo-rs` 0.9, without its SIMD code, is equal in every value of all of them.
+//! [`prepare`](super::prepare) by up to 11 grey levels, with as little as 64 % of the values equal (55 photographs
+//! and 60 synthetic colour pictures, 4:4:4 to 4:2:0), and it fills what is missing from a truncated file with grey.
+//! `jpeg-decoder` 0.3 differs by up to 4 levels before the resize. `libjpeg-turbo-rs` 0.9, without its SIMD code, is
+//! equal in every value of all of them.
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, RgbImage};
