@@ -177,7 +177,8 @@ fn paths_that_are_no_pictures_are_told_so() {
         sentence(read(&pictures()), "pictures").contains("is a folder: give the path of a PNG")
     );
     assert!(
-        sentence(read(&pictures().join("absent.png")), "absent.png").contains("does not exist (")
+        sentence(read(&pictures().join("absent.png")), "absent.png")
+            .contains("does not exist: check the path")
     );
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/preprocess.rs");
     assert!(

@@ -4,7 +4,7 @@
     python generate.py --work DIR        (DIR holds the reference's full output and is reused when it is there)
 
 For every checkpoint and case: sessions/NAME.json, expected/NAME.json (layout, next tokens, answers) and
-expected/NAME.safetensors (top-1 of the lens in every cell, and of the residual stream, pixels and visual tokens a few
+expected/NAME.safetensors (top-1 of the lens in every cell with the two best probabilities, and of the residual stream, pixels and visual tokens a few
 rows). Needs what reference.py needs. Checkpoints are made by make_checkpoint.py, see README.md.
 """
 import argparse, json, subprocess, sys
@@ -79,7 +79,7 @@ def pack(result, dump):
     for run in ("baseline", "edited"):
         small[run] = {key: result[run][key] for key in ("next_token", "answer")}
         tensors[f"{run}.ids"] = np.array(result[run]["lens"]["ids"], dtype=np.uint16)[..., 0].copy()
-        tensors[f"{run}.probs"] = np.array(result[run]["lens"]["probs"], dtype=np.float32)[..., 0].copy()
+        tensors[f"{run}.probs"] = np.array(result[run]["lens"]["probs"], dtype=np.float32)[..., :2].copy()
     return small, tensors
 
 
