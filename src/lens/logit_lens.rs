@@ -5,8 +5,8 @@
 
 use candle_core::{D, DType, Tensor};
 
+use super::readout::{LevelReadout, TokenScore};
 use super::rows::{best, read_rows};
-use crate::engine::trace::{LevelReadout, TokenScore};
 use crate::error::Result;
 use crate::model::{Llama, Tokenizer};
 
