@@ -88,7 +88,7 @@ impl Dialogs {
     }
 
     /// The next result, if there is one.
-    pub fn next(&mut self) -> Option<Outcome> {
+    pub fn take(&mut self) -> Option<Outcome> {
         let outcome = self.results.try_recv().ok()?;
         self.under_way = self.under_way.saturating_sub(1);
         Some(outcome)

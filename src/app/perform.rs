@@ -107,7 +107,7 @@ impl PatchglassApp {
 
     /// Applies what the file threads have sent.
     pub(super) fn take_files(&mut self) {
-        while let Some(outcome) = self.dialogs.next() {
+        while let Some(outcome) = self.dialogs.take() {
             match outcome {
                 Outcome::Picture(picture) => self.commands.send(Command::SetPicture(picture)),
                 Outcome::Model(model) => self.commands.send(Command::SetModel(model)),

@@ -61,9 +61,10 @@ pub fn drop_hint(ctx: &ViewCtx<'_>, ui: &Ui) {
         return;
     }
     let screen = ui.ctx().content_rect();
-    let painter = ui
-        .ctx()
-        .layer_painter(egui::LayerId::unique(Order::Foreground, Id::new("drop hint")));
+    let painter = ui.ctx().layer_painter(egui::LayerId::new(
+        Order::Foreground,
+        Id::unique("drop hint"),
+    ));
     painter.rect_filled(screen, 0.0, ctx.theme.canvas.gamma_multiply(0.85));
     let frame = screen.shrink(24.0);
     let corners = [

@@ -1,0 +1,464 @@
+//! The real window, headless, with a made-up engine behind it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod support;
+
+use std::time::Instant;
+
+use egui::accesskit::{Role, Toggled};
+use egui::{Key, Modifiers};
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use patchglass::session::{Command, GestureId, Session, Tool, update};
+use patchglass::spec::Intervention;
+use support::{App, app, open, settle, wait};
+
+fn value(harness: &App, label: &str) -> String {
+    harness.get_by_label(label).value().unwrap_or_default()
+}
+
+fn painted(harness: &App) -> String {
+    harness
+        .state()
+        .session()
+        .painted()
+        .map(|(_, set)| set.to_string())
+        .unwrap_or_default()
+}
+
+fn level_slider(harness: &App) -> egui_kittest::Node<'_> {
+    harness.get_by(|n| n.role() == Role::Slider && n.label().as_deref() == Some("Level"))
+}
+
+#[test]
+fn a_click_on_a_patch_changes_the_answer() {
+    let (mut harness, _) = app();
+    let before = value(&harness, "Answer before");
+    assert_eq!(before, "A dinosaur, a pepper and a banjo on the grass.");
+    assert_eq!(value(&harness, "Answer after"), before);
+    harness.get_by_label("Patch row 7 column 19").click();
+    harness.step();
+    settle(&mut harness);
+    assert_eq!(painted(&harness), "r7c19");
+    assert!(harness.state().session().history.can_undo());
+    assert_eq!(value(&harness, "Answer before"), before);
+    assert_ne!(value(&harness, "Answer after"), before);
+    let patch = harness.get_by_label("Patch row 7 column 19");
+    assert_eq!(patch.accesskit_node().toggled(), Some(Toggled::True));
+    assert!(
+        value(&harness, "Status").contains("312 ms"),
+        "{}",
+        value(&harness, "Status")
+    );
+}
+
+#[test]
+fn undo_and_redo_by_button_and_key() {
+    let (mut harness, _) = app();
+    assert!(harness.get_by_label("Undo").accesskit_node().is_disabled());
+    harness.get_by_label("Patch row 0 column 0").click();
+    settle(&mut harness);
+    harness.get_by_label("Undo").click();
+    settle(&mut harness);
+    assert_eq!(painted(&harness), "");
+    assert_eq!(
+        value(&harness, "Answer after"),
+        value(&harness, "Answer before")
+    );
+    harness.get_by_label("Redo").click();
+    settle(&mut harness);
+    assert_eq!(painted(&harness), "r0c0");
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    settle(&mut harness);
+    assert_eq!(painted(&harness), "");
+    harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
+    settle(&mut harness);
+    assert_eq!(painted(&harness), "r0c0");
+}
+
+#[test]
+fn a_drag_is_one_undo_step_and_its_last_state_is_run() {
+    let (mut harness, seen) = app();
+    let start = harness.get_by_label("Patch row 5 column 2").rect().center();
+    let end = harness
+        .get_by_label("Patch row 5 column 21")
+        .rect()
+        .center();
+    harness.hover_at(start);
+    harness.drag_at(start);
+    harness.step();
+    for step in 1..=30 {
+        harness.hover_at(start.lerp(end, step as f32 / 30.0));
+        harness.step();
+    }
+    harness.drop_at(end);
+    settle(&mut harness);
+    assert_eq!(painted(&harness), "r5c2-r5c21");
+    let last = seen.lock().unwrap().last().unwrap().experiment.clone();
+    assert_eq!(last, harness.state().session().experiment);
+    harness.get_by_label("Undo").click();
+    settle(&mut harness);
+    assert_eq!(painted(&harness), "");
+    assert!(!harness.state().session().history.can_undo());
+}
+
+#[test]
+fn a_failing_run_is_told_and_the_window_goes_on() {
+    let (mut harness, _) = app();
+    ask(&mut harness, "fail");
+    assert!(harness.state().error().unwrap().contains("grass.png"));
+    assert!(value(&harness, "Error").contains("choose another one"));
+    assert!(harness.state().trace().is_some(), "the last result stays");
+    assert!(value(&harness, "Status").ends_with("failed"));
+    harness.get_by_label("Dismiss").click();
+    settle(&mut harness);
+    assert!(harness.query_by_label("Error").is_none());
+    ask(&mut harness, "What is it?");
+    assert!(harness.state().error().is_none());
+    assert!(value(&harness, "Status").ends_with("idle"));
+}
+
+fn ask(harness: &mut App, question: &str) {
+    harness.get_by_label("Question").focus();
+    harness.step();
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    harness.step();
+    harness.get_by_label("Question").type_text(question);
+    harness.step();
+    harness.key_press(Key::Enter);
+    harness.step();
+    assert_eq!(harness.state().session().experiment.prompt, question);
+    if question != "hang" {
+        settle(harness);
+    }
+}
+
+#[test]
+fn a_run_can_be_stopped() {
+    let (mut harness, _) = app();
+    ask(&mut harness, "hang");
+    wait(&mut harness, "it hangs", |app| {
+        app.trace().is_some_and(|t| !t.complete)
+    });
+    harness.step();
+    harness.get_by_label("Stop").click();
+    settle(&mut harness);
+    assert!(value(&harness, "Status").ends_with("stopped"));
+    assert!(
+        harness.state().trace().is_some_and(|t| t.complete),
+        "the last complete result stays"
+    );
+}
+
+#[test]
+fn the_level_by_keys_slider_and_script() {
+    let (mut harness, seen) = app();
+    let runs = seen.lock().unwrap().len();
+    let level = |harness: &App| harness.state().session().view.level;
+    harness.key_press(Key::ArrowLeft);
+    settle(&mut harness);
+    assert_eq!(level(&harness), Some(6));
+    harness.key_press(Key::End);
+    settle(&mut harness);
+    assert_eq!(level(&harness), Some(8));
+    harness.key_press(Key::ArrowRight);
+    settle(&mut harness);
+    assert_eq!(level(&harness), Some(8));
+    level_slider(&harness).set_value_accesskit(3.0);
+    settle(&mut harness);
+    assert_eq!(level(&harness), Some(3));
+    let rect = level_slider(&harness).rect();
+    harness.hover_at(rect.left_center());
+    harness.drag_at(rect.left_center());
+    harness.drop_at(rect.left_center());
+    settle(&mut harness);
+    assert_eq!(level(&harness), Some(0));
+    assert_eq!(
+        seen.lock().unwrap().len(),
+        runs,
+        "looking at a level runs nothing"
+    );
+}
+
+#[test]
+fn levels_play_and_stop() {
+    let (mut harness, _) = app();
+    harness.key_press(Key::Home);
+    harness.step();
+    harness.key_press(Key::Space);
+    wait(&mut harness, "the level moves", |app| {
+        app.session().view.level == Some(2)
+    });
+    harness.get_by_label("Pause levels").click();
+    settle(&mut harness);
+    assert!(harness.query_by_label("Play levels").is_some());
+}
+
+#[test]
+fn keys_go_to_the_text_while_typing() {
+    let (mut harness, _) = app();
+    harness.get_by_label("Question").focus();
+    harness.step();
+    for key in [Key::S, Key::ArrowLeft, Key::Space] {
+        harness.key_press(key);
+        harness.step();
+    }
+    assert_eq!(harness.state().session().view.tool, Tool::Ablate);
+    assert_eq!(harness.state().session().view.level, None);
+}
+
+#[test]
+fn a_selection_is_ablated_or_knocked_out() {
+    let (mut harness, _) = app();
+    assert!(
+        harness
+            .get_by_label("Ablate selection")
+            .accesskit_node()
+            .is_disabled()
+    );
+    harness.key_press(Key::S);
+    harness.step();
+    harness.get_by_label("Patch row 2 column 3").click();
+    settle(&mut harness);
+    harness.get_by_label("Ablate selection").click();
+    settle(&mut harness);
+    assert!(
+        harness
+            .query_by_label_contains("Ablate r2c3 → mean, at the embeddings")
+            .is_some()
+    );
+    harness.get_by_label("Knock out selection…").click();
+    settle(&mut harness);
+    harness.get_by_label("Add knockout").click();
+    settle(&mut harness);
+    let rows = &harness.state().session().experiment.interventions;
+    let Intervention::AttentionKnockout(k) = &rows[1] else {
+        panic!("{rows:?}")
+    };
+    assert_eq!(
+        (k.queries.to_string(), k.keys.to_string()),
+        ("last".to_owned(), "patches:r2c3".to_owned())
+    );
+    harness.get_by_label("Intervention 1 on").click();
+    settle(&mut harness);
+    assert!(!harness.state().session().experiment.interventions[0].enabled());
+    harness.get_by_label("Remove intervention 2").click();
+    settle(&mut harness);
+    assert_eq!(harness.state().session().experiment.interventions.len(), 1);
+}
+
+#[test]
+fn a_row_is_edited_in_its_form() {
+    let (mut harness, _) = app();
+    harness.get_by_label("Patch row 2 column 3").click();
+    settle(&mut harness);
+    set_text(&mut harness, "Ablated patches", "r1c1-r2c30");
+    assert!(
+        harness
+            .query_by_label_contains("outside this model's 24x24 grid")
+            .is_some()
+    );
+    assert_eq!(painted(&harness), "r2c3");
+    set_text(&mut harness, "Ablated patches", "r1c1-r2c4");
+    assert_eq!(painted(&harness), "r1c1-r2c4");
+    harness.get_by_label("Replacement").click();
+    settle(&mut harness);
+    harness.get_by_label("zero").click();
+    settle(&mut harness);
+    assert!(
+        harness
+            .query_by_label_contains("Ablate 8 patches → zero")
+            .is_some()
+    );
+}
+
+fn set_text(harness: &mut App, label: &str, text: &str) {
+    harness.get_by_label(label).focus();
+    harness.step();
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    harness.step();
+    harness.get_by_label(label).type_text(text);
+    harness.step();
+    harness.key_press(Key::Enter);
+    settle(harness);
+}
+
+#[test]
+fn a_typed_path_opens_a_session_and_saving_writes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mine.json");
+    let mut session = Session::demo();
+    session.experiment.prompt = "Is there a banjo?".to_owned();
+    patchglass::session::file::save(&session, &path).unwrap();
+    let (mut harness, _) = app();
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::L);
+    harness.run_steps(3);
+    harness
+        .get_by_label("Path")
+        .type_text(path.to_str().unwrap());
+    harness.step();
+    harness.key_press(Key::Enter);
+    settle(&mut harness);
+    assert_eq!(
+        harness.state().session().experiment.prompt,
+        "Is there a banjo?"
+    );
+    ask(&mut harness, "And a bed?");
+    assert!(harness.query_by_label_contains("mine •").is_some());
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::S);
+    settle(&mut harness);
+    assert!(harness.query_by_label_contains("mine •").is_none());
+    assert_eq!(
+        patchglass::session::file::load(&path)
+            .unwrap()
+            .experiment
+            .prompt,
+        "And a bed?"
+    );
+}
+
+#[test]
+fn an_idle_window_asks_for_no_frame() {
+    let (mut harness, _) = app();
+    for _ in 0..3 {
+        harness.step();
+    }
+    let delay = harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
+    assert_eq!(delay, std::time::Duration::MAX);
+}
+
+#[test]
+fn a_frame_of_a_drag_is_quick() {
+    let (mut harness, _) = app();
+    let start = harness.get_by_label("Patch row 9 column 0").rect().center();
+    let end = harness
+        .get_by_label("Patch row 9 column 23")
+        .rect()
+        .center();
+    harness.drag_at(start);
+    harness.step();
+    let mut times = Vec::new();
+    for step in 1..=30 {
+        harness.hover_at(start.lerp(end, step as f32 / 30.0));
+        let frame = Instant::now();
+        harness.step();
+        times.push(frame.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    println!(
+        "frame of a drag (logic, ui, AccessKit tree): median {:.2} ms, most {:.2} ms",
+        times[15], times[29]
+    );
+    harness.drop_at(end);
+    settle(&mut harness);
+    assert!(times[15] < 100.0, "{times:?}");
+}
+
+/// A session with both kinds of rows, one of them in its editor.
+fn full() -> Session {
+    let mut session = Session::demo();
+    session.grid = Some(support::fake_engine::GRID);
+    for json in [
+        r#"{"type":"ablation","patches":"r7c3-r12c8"}"#,
+        r#"{"type":"attention_knockout","queries":"last","keys":"patches:r3c4-r6c9","layers":"5..=7"}"#,
+        r#"{"type":"ablation","patches":"r2c3","layer":4,"with":{"noise":7},"enabled":false}"#,
+    ] {
+        update(
+            &mut session,
+            Command::AddIntervention(serde_json::from_str(json).unwrap()),
+        );
+    }
+    session.view.active_row = Some(0);
+    session.view.selection = "r15c12-r18c20".parse().unwrap();
+    session
+}
+
+/// Pictures of every state, to be looked at: `target/window/`.
+#[test]
+fn every_state_is_drawn_in_dark_and_light() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("../window");
+    std::fs::create_dir_all(&folder).unwrap();
+    for theme in [egui::Theme::Dark, egui::Theme::Light] {
+        for (size, width) in [([1440.0, 900.0], 1440), ([900.0, 600.0], 900)] {
+            for state in [
+                "first", "loading", "running", "full", "knockout", "error", "about", "keys",
+                "menu", "drop",
+            ] {
+                let mut harness = state_of(state, size, theme);
+                let name = format!(
+                    "{state}-{width}-{}.png",
+                    format!("{theme:?}").to_lowercase()
+                );
+                harness.render().unwrap().save(folder.join(name)).unwrap();
+            }
+        }
+    }
+}
+
+fn state_of(state: &str, size: [f32; 2], theme: egui::Theme) -> App {
+    let mut session = if matches!(state, "first" | "loading") {
+        Session::demo()
+    } else {
+        full()
+    };
+    match state {
+        "loading" => session.experiment.prompt = "load".to_owned(),
+        "knockout" => session.view.active_row = Some(1),
+        _ => {}
+    }
+    let (mut harness, _) = open(session, size, theme);
+    if state == "loading" {
+        harness.run_steps(4);
+        std::thread::park_timeout(std::time::Duration::from_millis(50));
+        harness.run_steps(4);
+        return harness;
+    }
+    settle(&mut harness);
+    match state {
+        "running" => {
+            ask(&mut harness, "hang");
+            wait(&mut harness, "it hangs", |app| {
+                app.trace().is_some_and(|t| !t.complete)
+            });
+        }
+        "error" => ask(&mut harness, "fail"),
+        "about" => {
+            harness.get_by_label("Help").click();
+            harness.run_steps(3);
+            harness.get_by_label("About Patchglass…").click();
+        }
+        "keys" => harness.key_press(Key::F1),
+        "menu" => harness.get_by_label("File").click(),
+        "drop" => harness
+            .input_mut()
+            .hovered_files
+            .push(egui::HoveredFile::default()),
+        _ => {}
+    }
+    harness.run_steps(if state == "drop" { 1 } else { 4 });
+    harness
+}
+
+#[test]
+fn a_gesture_of_one_frame_is_one_request() {
+    let mut session = full();
+    let runs = (0..30)
+        .filter(|col| {
+            let patch = patchglass::index::Patch::new(20, col % 24);
+            update(
+                &mut session,
+                Command::Paint {
+                    patch,
+                    on: true,
+                    gesture: GestureId(1),
+                },
+            )
+            .rerun
+        })
+        .count();
+    assert_eq!(runs, 24);
+}
