@@ -3,6 +3,7 @@
 //! A frame drains the engine's events, draws the panels from a `ViewCtx`, applies the commands that they sent, and
 //! asks for one run if any of them needs one. Nothing here computes or waits.
 
+mod layout;
 mod open;
 mod perform;
 mod runs;
@@ -10,7 +11,7 @@ mod runs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use egui::{CentralPanel, Context, Frame, Margin, Panel, Stroke, Ui};
+use egui::{Context, Ui};
 
 pub use open::{OpenOptions, open};
 
@@ -28,10 +29,7 @@ use crate::ui::path_prompt::PathPrompt;
 use crate::ui::question::QuestionPanel;
 use crate::ui::shortcuts::{Actions, pressed};
 use crate::ui::theme::Theme;
-use crate::ui::top_bar::FileState;
-use crate::ui::{
-    CommandSender, ViewCtx, about, help, level_strip, notices, status, style, tool_strip, top_bar,
-};
+use crate::ui::{CommandSender, style};
 use runs::Runs;
 
 /// The panels with their scratch.
@@ -44,6 +42,15 @@ struct Panels {
     path_prompt: PathPrompt,
     show_keys: bool,
     show_about: bool,
+}
+
+impl Panels {
+    /// Closes the windows "Keys" and "About"; tells whether one was open.
+    fn close_windows(&mut self) -> bool {
+        let open = self.show_keys || self.show_about;
+        (self.show_keys, self.show_about) = (false, false);
+        open
+    }
 }
 
 /// The application of the window.
@@ -177,110 +184,6 @@ impl PatchglassApp {
             self.title = title;
         }
     }
-
-    /// All panels of one frame.
-    fn draw(&mut self, ui: &mut Ui, name: &str, unsaved: bool) {
-        let theme = if ui.visuals().dark_mode {
-            &self.dark
-        } else {
-            &self.light
-        };
-        let view = ViewCtx {
-            session: &self.session,
-            trace: self.runs.trace(),
-            previous: self.runs.previous(),
-            progress: self.runs.progress(),
-            error: self.runs.error(),
-            theme,
-            commands: &self.commands,
-        };
-        let file = FileState {
-            name,
-            unsaved,
-            theme: ui.ctx().options(|o| o.theme_preference),
-        };
-        let (panels, actions) = (&mut self.panels, &self.actions);
-        let frame = |x, y| {
-            Frame::new()
-                .fill(theme.panel)
-                .inner_margin(Margin::symmetric(x, y))
-        };
-        Panel::top("top bar")
-            .frame(frame(8, 6))
-            .show(ui, |ui| top_bar::ui(&view, ui, &file, actions));
-        Panel::bottom("status")
-            .frame(frame(8, 0))
-            .exact_size(status::HEIGHT)
-            .show(ui, |ui| {
-                status::ui(&view, ui, self.runs.last(), actions);
-            });
-        Panel::bottom("levels")
-            .frame(frame(12, 4))
-            .exact_size(level_strip::HEIGHT + 8.0)
-            .show(ui, |ui| {
-                panels.level_strip.ui(&view, ui, actions);
-            });
-        Panel::left("tools")
-            .frame(frame(4, 8))
-            .resizable(false)
-            .exact_size(tool_strip::WIDTH + 8.0)
-            .show(ui, |ui| {
-                tool_strip::ui(&view, ui, actions);
-            });
-        side_panel(&view, ui, frame(0, 0), panels, actions);
-        let canvas = Frame::new().fill(theme.canvas);
-        let over = CentralPanel::default()
-            .frame(canvas)
-            .show(ui, |ui| panels.picture.ui(&view, ui))
-            .response
-            .rect;
-        notices::error_bar(&view, ui, over, actions);
-        notices::drop_hint(&view, ui);
-        panels.path_prompt.ui(ui.ctx(), actions);
-        help::window(ui.ctx(), &mut panels.show_keys);
-        about::window(ui.ctx(), &mut panels.show_about);
-    }
-}
-
-/// Question, answers and interventions, at the right.
-fn side_panel(
-    view: &ViewCtx<'_>,
-    ui: &mut Ui,
-    frame: Frame,
-    panels: &mut Panels,
-    actions: &Actions,
-) {
-    let most = (ui.available_width() - 400.0).max(320.0);
-    let panel = Panel::right("side")
-        .frame(frame)
-        .default_size(408.0)
-        .size_range(320.0..=most);
-    panel.show(ui, |ui| {
-        egui::ScrollArea::vertical()
-            .auto_shrink(false)
-            .show(ui, |ui| {
-                Frame::new()
-                    .inner_margin(Margin::symmetric(12, 8))
-                    .show(ui, |ui| {
-                        panels.question.ui(view, ui);
-                        divider(view, ui);
-                        panels.answer.ui(view, ui);
-                        divider(view, ui);
-                        panels.interventions.ui(view, ui, actions);
-                    });
-            });
-    });
-}
-
-fn divider(view: &ViewCtx<'_>, ui: &mut Ui) {
-    ui.add_space(4.0);
-    let (rect, _) =
-        ui.allocate_exact_size(egui::vec2(ui.available_width(), 1.0), egui::Sense::hover());
-    ui.painter().hline(
-        rect.x_range(),
-        rect.center().y,
-        Stroke::new(1.0, view.theme.outline),
-    );
 }
 
 impl eframe::App for PatchglassApp {

@@ -22,6 +22,7 @@ impl PatchglassApp {
             A::Undo => Command::Undo,
             A::Redo => Command::Redo,
             A::ClearInterventions => Command::ClearInterventions,
+            A::ClearSelection if self.panels.close_windows() => return,
             A::ClearSelection => Command::SetSelection(PatchSet::default()),
             A::AblateTool => Command::SetTool(Tool::Ablate),
             A::SelectTool => Command::SetTool(Tool::Select),
@@ -132,7 +133,7 @@ impl PatchglassApp {
         self.runs.request(&self.session);
     }
 
-    fn set_replacement(&mut self, row: usize, with: crate::spec::Replacement) {
+    fn set_replacement(&self, row: usize, with: crate::spec::Replacement) {
         if let Some(Intervention::Ablation(a)) = self.session.experiment.interventions.get(row) {
             let to = Intervention::Ablation(Ablation { with, ..a.clone() });
             self.commands.send(Command::SetIntervention {

@@ -46,7 +46,7 @@ impl AnswerPanel {
             };
         }
         ui.add_space(GRID);
-        ui.label(egui::RichText::new("Answer").size(style::LARGE));
+        super::forms::heading(ui, ctx.theme, "Answer");
         if ctx.session.experiment.decode.max_new_tokens == 0 {
             weak(
                 ui,

@@ -70,7 +70,7 @@ impl Draft {
             .margin(egui::Margin::symmetric(8, 4))
             .min_size(egui::vec2(0.0, ui.spacing().interact_size.y))
             .align(egui::Align2::LEFT_CENTER)
-            .desired_width(field.width - 16.0);
+            .desired_width(field.width);
         if field.monospace {
             edit = edit.font(egui::TextStyle::Monospace);
         }

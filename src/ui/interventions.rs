@@ -4,13 +4,13 @@
 
 use egui::{Frame, Margin, RichText, Stroke, Ui};
 
+use super::ViewCtx;
 use super::ablation_form::AblationForm;
-use super::forms::facts;
+use super::forms::{facts, heading};
 use super::knockout_form::KnockoutForm;
 use super::shortcuts::{Action, Actions, entry};
 use super::theme::GRID;
 use super::wording::{cannot_change, describe};
-use super::{ViewCtx, style};
 use crate::index::{HeadSet, LayerRange, TokenSet};
 use crate::session::Command;
 use crate::spec::{Ablation, AttentionKnockout, Intervention};
@@ -36,7 +36,7 @@ impl InterventionsPanel {
         }
         let rows = &ctx.session.experiment.interventions;
         ui.add_space(GRID);
-        ui.label(RichText::new("Interventions").size(style::LARGE));
+        heading(ui, ctx.theme, "Interventions");
         selection_buttons(ctx, ui, actions);
         self.new_knockout(ctx, ui);
         if rows.is_empty() && self.new_knockout.is_none() {

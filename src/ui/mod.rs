@@ -10,6 +10,7 @@ pub mod answer_diff;
 mod candidates;
 pub mod draft;
 mod forms;
+mod glyphs;
 pub mod help;
 pub mod image_grid;
 pub mod interventions;

@@ -25,7 +25,7 @@ pub fn error_bar(ctx: &ViewCtx<'_>, ui: &Ui, over: Rect, actions: &Actions) {
             let response = frame.show(ui, |ui| {
                 ui.set_width(width - 24.0);
                 ui.horizontal(|ui| {
-                    ui.label(RichText::new("Error").color(ctx.theme.error).strong());
+                    ui.label(RichText::new("Failed").color(ctx.theme.error).strong());
                     let text = egui::Label::new(error).selectable(true).truncate();
                     let room = vec2(ui.available_width() - 80.0, 24.0);
                     ui.allocate_ui_with_layout(

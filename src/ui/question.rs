@@ -4,9 +4,10 @@
 
 use egui::{RichText, Ui};
 
+use super::ViewCtx;
 use super::draft::{Draft, Field, Gesture};
+use super::forms::heading;
 use super::theme::GRID;
-use super::{ViewCtx, style};
 use crate::error::{Error, Result};
 use crate::session::Command;
 
@@ -23,7 +24,7 @@ pub struct QuestionPanel {
 
 impl QuestionPanel {
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui) {
-        ui.label(RichText::new("Question").size(style::LARGE));
+        heading(ui, ctx.theme, "Question");
         let field = Field {
             name: "Question",
             hint: "What should the model be asked?",

@@ -50,7 +50,7 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     Always,
-    /// Not while a text field has the focus.
+    /// Not while a text field has the focus or a menu is open.
     NotTyping,
     /// Not while any widget but the level slider has the focus.
     NothingFocused,
@@ -170,7 +170,7 @@ fn key_text(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> String {
 
 /// The actions whose keys were pressed in this frame; takes those keys out of the input.
 pub fn pressed(ctx: &egui::Context, level_slider: egui::Id) -> Vec<Action> {
-    let typing = ctx.text_edit_focused();
+    let typing = ctx.text_edit_focused() || egui::Popup::is_any_open(ctx);
     let focused = ctx.memory(|m| m.focused()).filter(|id| *id != level_slider);
     let counts = |when: When| match when {
         When::Always => true,
@@ -236,7 +236,10 @@ pub fn menu_item(ui: &mut egui::Ui, actions: &Actions, action: Action, enabled: 
     let Some(entry) = entry(&action) else {
         return;
     };
-    let button = egui::Button::new(entry.label).shortcut_text(entry.key_text(ui.ctx()));
+    let button = match entry.key_text(ui.ctx()) {
+        key if key.is_empty() => egui::Button::new(entry.label),
+        key => egui::Button::new(entry.label).shortcut_text(key),
+    };
     let response = ui.add_enabled(enabled, button).on_hover_text(entry.tooltip);
     if response.clicked() {
         actions.send(action);

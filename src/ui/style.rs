@@ -15,6 +15,7 @@ pub const LARGE: f32 = 18.0;
 /// Gives the context our fonts and both styles; egui then follows the theme preference by itself.
 pub fn install(ctx: &egui::Context) {
     ctx.set_fonts(fonts());
+    ctx.add_glyph_rasterizer(super::glyphs::rasterizer());
     ctx.set_style_of(egui::Theme::Dark, style(&Theme::dark()));
     ctx.set_style_of(egui::Theme::Light, style(&Theme::light()));
 }

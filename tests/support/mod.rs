@@ -1,11 +1,14 @@
 //! What the tests of the window share: the app with a fake engine behind it, and waiting for it.
 
 pub mod fake_engine;
+pub mod gallery;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use egui::{Key, Modifiers};
 use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
 use fake_engine::{FakeEngine, Seen};
 use patchglass::app::PatchglassApp;
 use patchglass::session::Session;
@@ -57,5 +60,21 @@ pub fn wait(harness: &mut App, what: &str, ready: impl Fn(&PatchglassApp) -> boo
             "waited too long until {what}"
         );
         std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// Types a question and waits for its run, unless that hangs.
+pub fn ask(harness: &mut App, question: &str) {
+    harness.get_by_label("Question").focus();
+    harness.step();
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    harness.step();
+    harness.get_by_label("Question").type_text(question);
+    harness.step();
+    harness.key_press(Key::Enter);
+    harness.step();
+    assert_eq!(harness.state().session().experiment.prompt, question);
+    if question != "hang" {
+        settle(harness);
     }
 }
