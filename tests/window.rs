@@ -16,7 +16,7 @@ use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use patchglass::session::{Command, GestureId, Session, Tool, update};
 use patchglass::spec::Intervention;
 use support::gallery::full;
-use support::{App, app, ask, settle, wait};
+use support::{App, app, app_with, ask, settle, wait};
 
 fn value(harness: &App, label: &str) -> String {
     harness.get_by_label(label).value().unwrap_or_default()
@@ -260,6 +260,48 @@ fn a_row_is_edited_in_its_form() {
             .query_by_label_contains("Ablate 8 patches → zero")
             .is_some()
     );
+}
+
+#[test]
+fn dragging_a_number_is_one_undo_step() {
+    let (mut harness, _) = app_with(support::gallery::full());
+    let steps = harness.state().session().history.clone();
+    let intervention = |harness: &App, row: usize| {
+        serde_json::to_value(&harness.state().session().experiment.interventions[row]).unwrap()
+    };
+    let from = harness.get_by_label("Ablation level").rect().center();
+    harness.hover_at(from);
+    harness.drag_at(from);
+    for step in 1..=20 {
+        harness.hover_at(from + egui::vec2(5.0 * step as f32, 0.0));
+        harness.step();
+    }
+    harness.drop_at(from + egui::vec2(100.0, 0.0));
+    settle(&mut harness);
+    assert!(intervention(&harness, 0)["layer"].as_u64().unwrap() > 2);
+    harness.get_by_label("Undo").click();
+    settle(&mut harness);
+    assert_eq!(intervention(&harness, 0)["layer"], 0);
+    harness.get_by_label("Undo").click();
+    settle(&mut harness);
+    let rows = harness.state().session().experiment.interventions.len();
+    assert_eq!(rows, 2, "the step before the drag; {steps:?}");
+}
+
+#[test]
+fn drawing_a_session_changes_nothing_in_it() {
+    let mut session = support::gallery::full();
+    session.experiment.decode.max_new_tokens = 2000;
+    let knockout =
+        r#"{"type":"attention_knockout","queries":"last","keys":"image","layers":"15..=24"}"#;
+    session.experiment.interventions[1] = serde_json::from_str(knockout).unwrap();
+    session.experiment.interventions[2] =
+        serde_json::from_str(r#"{"type":"ablation","patches":"all","layer":30}"#).unwrap();
+    for row in 0..3 {
+        session.view.active_row = Some(row);
+        let (harness, _) = app_with(session.clone());
+        assert_eq!(harness.state().session().experiment, session.experiment);
+    }
 }
 
 fn set_text(harness: &mut App, label: &str, text: &str) {

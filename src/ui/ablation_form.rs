@@ -241,6 +241,7 @@ impl AblationForm {
         ui.horizontal(|ui| {
             let value = egui::DragValue::new(&mut chosen)
                 .range(0..=n_layers.saturating_sub(1).max(level))
+                .clamp_existing_to_range(false)
                 .speed(0.05)
                 .update_while_editing(false);
             let response = ui

@@ -94,20 +94,25 @@ impl Draft {
     }
 }
 
-/// Joins the commands of one drag into one undo step.
+/// Joins the commands of one drag into one undo step. The widgets of a form share one: only one can be dragged.
 #[derive(Default)]
-pub struct Gesture(Option<GestureId>);
+pub struct Gesture(Option<(egui::Id, GestureId)>);
 
 impl Gesture {
-    /// The gesture of a widget that just changed: one for a whole drag, none for a single click or key.
+    /// The gesture of a widget: one for a whole drag, none for a single click or key.
     pub fn of(&mut self, response: &Response, commands: &CommandSender) -> Option<GestureId> {
+        let own = self.0.filter(|(widget, _)| *widget == response.id);
         if !response.dragged() {
-            self.0 = None;
+            if own.is_some() {
+                self.0 = None;
+            }
             return None;
         }
-        if response.drag_started() || self.0.is_none() {
-            self.0 = Some(commands.new_gesture());
-        }
-        self.0
+        let (_, gesture) = match own {
+            Some(own) if !response.drag_started() => own,
+            _ => (response.id, commands.new_gesture()),
+        };
+        self.0 = Some((response.id, gesture));
+        Some(gesture)
     }
 }

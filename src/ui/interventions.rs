@@ -179,10 +179,12 @@ fn title(ctx: &ViewCtx<'_>, ui: &mut Ui, at: usize, row: &Intervention, active: 
         }
         let text = RichText::new(describe(row, facts(ctx)));
         let text = if on { text } else { text.weak() };
-        let width = ui.available_width() - 32.0;
+        let width = ui.available_width() - 30.0;
         let label = egui::Label::new(text).wrap().sense(egui::Sense::click());
         let response = ui.allocate_ui(egui::vec2(width, 0.0), |ui| {
             ui.set_width(width);
+            // As high as the check box beside it.
+            ui.add_space(3.0);
             ui.add(label)
         });
         let tip = if active {

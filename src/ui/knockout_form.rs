@@ -9,6 +9,7 @@ use super::forms::{facts, labelled, patch_field};
 use super::wording::{Facts, tokens};
 use crate::error::{Error, Result};
 use crate::index::{HeadSet, LayerRange, TokenSet};
+use crate::session::GestureId;
 use crate::spec::AttentionKnockout;
 
 /// Scratch of the form.
@@ -89,40 +90,49 @@ impl KnockoutForm {
             LayerRange::All => (0, end),
             LayerRange::Blocks { first, last } => (first, last),
         };
-        ui.add_enabled_ui(facts.n_layers > 0, |ui| {
-            let edit = ui.horizontal(|ui| {
-                let mut edit = None;
-                for (name, value) in [("First block", &mut first), ("Last block", &mut last)] {
-                    let drag = egui::DragValue::new(value)
-                        .range(0..=end)
-                        .speed(0.05)
-                        .update_while_editing(false);
-                    let response = ui
-                        .add(drag)
-                        .accessible_name(name)
-                        .on_hover_text("Drag, or click to type");
-                    let gesture = self.gesture.of(&response, ctx.commands);
-                    if response.changed() {
-                        edit = Some((name, gesture));
-                    }
-                    if name == "First block" {
-                        ui.label("to");
-                    }
-                }
-                edit
-            });
-            // The other end follows, so that the range never is empty.
-            let edit = edit.inner.map(|(name, gesture)| {
-                if name == "First block" {
-                    last = last.max(first)
-                } else {
-                    first = first.min(last)
-                }
-                (LayerRange::Blocks { first, last }, gesture)
-            });
-            edit.or_else(|| presets(ui, layers, facts.n_layers).map(|range| (range, None)))
-        })
-        .inner
+        let row = ui.add_enabled_ui(facts.n_layers > 0, |ui| {
+            ui.horizontal(|ui| {
+                let from = self.block(ctx, ui, "First block", &mut first, end);
+                ui.label("to");
+                let to = self.block(ctx, ui, "Last block", &mut last, end);
+                let preset = presets(ui, layers, facts.n_layers);
+                (from, to, preset)
+            })
+        });
+        let (from, to, preset) = row.inner.inner;
+        // The other end follows, so that the range never is empty.
+        let edit = if let Some(gesture) = from {
+            let last = last.max(first);
+            (LayerRange::Blocks { first, last }, gesture)
+        } else if let Some(gesture) = to {
+            let first = first.min(last);
+            (LayerRange::Blocks { first, last }, gesture)
+        } else {
+            (preset?, None)
+        };
+        Some(edit)
+    }
+
+    /// One end of the range; gives the drag that changed it.
+    fn block(
+        &mut self,
+        ctx: &ViewCtx<'_>,
+        ui: &mut Ui,
+        name: &str,
+        value: &mut usize,
+        end: usize,
+    ) -> Option<Option<GestureId>> {
+        let drag = egui::DragValue::new(value)
+            .range(0..=end)
+            .clamp_existing_to_range(false)
+            .speed(0.05)
+            .update_while_editing(false);
+        let response = ui
+            .add(drag)
+            .accessible_name(name)
+            .on_hover_text("Drag, or click to type");
+        let gesture = self.gesture.of(&response, ctx.commands);
+        response.changed().then_some(gesture)
     }
 
     fn heads(&mut self, ui: &mut Ui, heads: &HeadSet, facts: Facts) -> Option<HeadSet> {
@@ -195,19 +205,17 @@ fn presets(ui: &mut Ui, layers: LayerRange, n_layers: usize) -> Option<LayerRang
         ("middle", blocks(third, 2 * third - 1)),
         ("late", blocks(2 * third, end)),
     ];
-    ui.horizontal(|ui| {
-        let mut chosen = None;
-        for (name, range) in ranges {
-            let button = ui
-                .selectable_label(layers == range, name)
-                .on_hover_text(format!("Blocks {range}"));
-            if button.clicked() {
-                chosen = Some(range);
-            }
+    let mut chosen = None;
+    ui.spacing_mut().item_spacing.x = 2.0;
+    for (name, range) in ranges {
+        let button = ui
+            .selectable_label(layers == range, name)
+            .on_hover_text(format!("Blocks {range}"));
+        if button.clicked() {
+            chosen = Some(range);
         }
-        chosen.filter(|range| *range != layers)
-    })
-    .inner
+    }
+    chosen.filter(|range| *range != layers)
 }
 
 fn heads_text(heads: &HeadSet) -> String {

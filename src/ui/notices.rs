@@ -65,7 +65,7 @@ pub fn drop_hint(ctx: &ViewCtx<'_>, ui: &Ui) {
         Order::Foreground,
         Id::unique("drop hint"),
     ));
-    painter.rect_filled(screen, 0.0, ctx.theme.canvas.gamma_multiply(0.85));
+    painter.rect_filled(screen, 0.0, ctx.theme.canvas.gamma_multiply(0.94));
     let frame = screen.shrink(24.0);
     let corners = [
         frame.left_top(),

@@ -94,6 +94,7 @@ impl QuestionPanel {
         let mut n = ctx.session.experiment.decode.max_new_tokens;
         let value = egui::DragValue::new(&mut n)
             .range(0..=MAX_NEW_TOKENS)
+            .clamp_existing_to_range(false)
             .suffix(" tokens")
             .update_while_editing(false);
         let response = ui

@@ -107,7 +107,7 @@ fn field(theme: &Theme) -> Color32 {
 
 fn widgets(theme: &Theme) -> Widgets {
     let state = |fill: f32, stroke: Color32, text: Color32| WidgetVisuals {
-        bg_fill: theme.panel.lerp_to_gamma(theme.text, fill + 0.04),
+        bg_fill: theme.panel.lerp_to_gamma(theme.text, fill + 0.09),
         weak_bg_fill: theme.panel.lerp_to_gamma(theme.text, fill),
         bg_stroke: Stroke::new(1.0, stroke),
         corner_radius: CornerRadius::same(4),

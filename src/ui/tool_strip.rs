@@ -27,9 +27,14 @@ fn tool_button(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions, tool: Tool, ac
     let (rect, response) = ui.allocate_exact_size(vec2(WIDTH, 52.0), Sense::click());
     let name = format!("{} tool", entry.label);
     response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, chosen, &name));
-    let visuals = ui.style().interact_selectable(&response, chosen);
+    let widgets = &ui.visuals().widgets;
     if chosen || response.hovered() || response.has_focus() {
-        ui.painter().rect_filled(rect, 4.0, visuals.weak_bg_fill);
+        let fill = if chosen {
+            widgets.active
+        } else {
+            widgets.inactive
+        };
+        ui.painter().rect_filled(rect, 4.0, fill.weak_bg_fill);
     }
     if chosen {
         let mark = Rect::from_min_size(rect.min, vec2(3.0, rect.height()));

@@ -17,7 +17,12 @@ pub type App = Harness<'static, PatchglassApp>;
 
 /// The window at 1440x900 in the dark with the demo session, after its first run.
 pub fn app() -> (App, Seen) {
-    let (mut harness, seen) = open(Session::demo(), [1440.0, 900.0], egui::Theme::Dark);
+    app_with(Session::demo())
+}
+
+/// The same with another session.
+pub fn app_with(session: Session) -> (App, Seen) {
+    let (mut harness, seen) = open(session, [1440.0, 900.0], egui::Theme::Dark);
     settle(&mut harness);
     (harness, seen)
 }
