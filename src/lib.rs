@@ -1,7 +1,11 @@
 //! Patchglass: an explorer of what a vision-language model makes of a picture.
 
+#[cfg(feature = "gui")]
+pub mod app;
 pub mod cli;
 pub mod demo;
+#[cfg(feature = "gui")]
+pub mod dialogs;
 pub mod engine;
 pub mod error;
 pub mod files;

@@ -127,7 +127,7 @@ fn print(text: &str) -> Result<()> {
 fn open_window(cli: &Cli) -> Result<()> {
     let options = cli.compute.options()?;
     let mut session = match &cli.file {
-        Some(path) if path.extension().is_some_and(|e| e == "json") => file::load(path)?,
+        Some(path) if is_session(path) => file::load(path)?,
         Some(path) if path.is_dir() => {
             let mut session = Session::demo();
             session.experiment.model = ModelSource::Folder(path.clone());
@@ -147,10 +147,20 @@ fn open_window(cli: &Cli) -> Result<()> {
     show(session, cli.file.clone(), options)
 }
 
+fn is_session(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("json"))
+}
+
 #[cfg(feature = "gui")]
 fn show(session: Session, path: Option<PathBuf>, options: EngineOptions) -> Result<()> {
-    let _ = (session, path, options);
-    Err(Error::internal("the window is not built yet"))
+    let engine = move || crate::engine::Engine::new(options);
+    let file = path.filter(|path| is_session(path));
+    crate::app::open(crate::app::OpenOptions {
+        session,
+        file,
+        engine,
+    })
 }
 
 #[cfg(not(feature = "gui"))]
