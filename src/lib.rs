@@ -55,6 +55,16 @@
 //!
 //! Hook points have TransformerLens' names, tensors the checkpoint's, fields are `queries` and `keys`, never from and to.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test may fail by panicking"
+    )
+)]
+
 #[cfg(feature = "gui")]
 pub mod app;
 pub mod cli;
