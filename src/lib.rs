@@ -5,7 +5,10 @@ pub mod engine;
 pub mod error;
 pub mod files;
 pub mod index;
+#[cfg(feature = "gui")]
+pub mod render;
 pub mod session;
 pub mod spec;
 #[cfg(feature = "gui")]
 pub mod ui;
+pub mod words_png;

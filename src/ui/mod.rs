@@ -3,6 +3,9 @@
 //! A panel reads a [`ViewCtx`] and sends [`Command`]s; it never edits the session, never touches a tensor, never
 //! opens a file. Its own `&mut self` is scratch: scroll, hover, text being typed.
 
+pub mod heat;
+pub mod image_grid;
+pub mod labels;
 pub mod theme;
 
 use std::cell::RefCell;
