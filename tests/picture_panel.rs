@@ -54,7 +54,8 @@ fn center(h: &Window, row: usize, col: usize) -> Pos2 {
 }
 
 fn toggled(h: &Window, row: usize, col: usize) -> bool {
-    let node = h.get_by_label(&name(row, col));
+    let name = name(row, col);
+    let node = h.get_by_label(&name);
     node.accesskit_node().toggled() == Some(Toggled::True)
 }
 
@@ -283,6 +284,7 @@ fn the_wheel_zooms() {
         unit: egui::MouseWheelUnit::Point,
         delta: vec2(0.0, 300.0),
         phase: egui::TouchPhase::Move,
+        source: egui::MouseWheelSource::Unknown,
         modifiers: Modifiers::NONE,
     });
     h.run_steps(30);
@@ -428,8 +430,8 @@ fn shots() {
         shoot(&mut h, &format!("{tag}-edited.png"));
         h.state_mut().session.view.heat = HeatKind::Word;
         h.state_mut().session.readout.words = vec!["banana".to_owned()];
-        h.event(Event::PointerMoved(center(&h, 14, 12)));
-        zoom(&mut h, center(&h, 10, 12), 4.0);
+        let at = center(&h, 10, 12);
+        zoom(&mut h, at, 4.0);
         shoot(&mut h, &format!("{tag}-zoom4.png"));
     }
     let mut h = window(GRID, vec2(700.0, 770.0), Theme::light());
