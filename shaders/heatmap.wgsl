@@ -35,7 +35,7 @@ fn is_known(h: f32) -> bool {
     return (bitcast<u32>(h) & 0x7fffffffu) < 0x7f800000u;
 }
 
-// Premultiplied colour of one value.
+// Premultiplied colour of one value: low values let more of the picture through. Keep in sync with `colormap::weight`.
 fn heat_color(h: f32) -> vec4<f32> {
     if (!is_known(h)) {
         return vec4<f32>(0.0);
@@ -46,7 +46,7 @@ fn heat_color(h: f32) -> vec4<f32> {
         t = clamp((h - params.range.x) / span, 0.0, 1.0);
     }
     let rgb = textureLoad(colormap, vec2<i32>(i32(t * 255.0 + 0.5), 0), 0).rgb;
-    return vec4<f32>(rgb, 1.0) * params.opacity;
+    return vec4<f32>(rgb, 1.0) * params.opacity * (0.3 + 0.7 * t);
 }
 
 @fragment

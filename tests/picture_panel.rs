@@ -32,7 +32,7 @@ fn window(grid: PatchGrid, size: egui::Vec2, theme: Theme) -> Window {
         .with_render_cursor(false)
         .wgpu()
         .build_eframe(move |cc| {
-            support::set_up(&cc.egui_ctx, &theme);
+            patchglass::ui::style::install(&cc.egui_ctx);
             let mut host = Host::new(grid, cc);
             host.theme = theme;
             host
@@ -220,7 +220,7 @@ fn hover_shows_a_card_with_five_words() {
     let at = center(&h, 5, 10);
     h.event(Event::PointerMoved(at));
     h.run_steps(4);
-    assert!(h.query_by_label_contains("r5c10 · after block 7").is_some());
+    assert!(h.query_by_label_contains("r5c10 · after block 6").is_some());
     let shown = &h.state().trace.as_ref().unwrap().model.vocabulary;
     let trace = h.state().trace.as_ref().unwrap();
     let readout = trace.edited.levels[7].clone().unwrap();
@@ -333,7 +333,7 @@ fn a_word_is_sent_when_typing_ends() {
 fn holding_c_shows_the_clean_run() {
     let mut h = small();
     h.key_down(Key::C);
-    h.run_steps(2);
+    h.run_steps(40);
     assert!(h.state().session.view.show_clean);
     h.key_up(Key::C);
     h.run_steps(2);
@@ -394,13 +394,17 @@ fn decorate(host: &mut Host) {
 }
 
 #[test]
-fn snapshots() {
+fn snapshot_of_a_small_grid() {
     let mut h = window(PatchGrid::new(3, 5), vec2(360.0, 440.0), Theme::dark());
     h.get_by_label("Patch row 1 column 2").click();
     h.run_steps(2);
     h.event(Event::PointerGone);
     h.run_steps(3);
     h.snapshot("picture_3x5");
+}
+
+#[test]
+fn snapshot_of_everything_at_once() {
     let mut h = window(GRID, vec2(620.0, 700.0), Theme::light());
     decorate(h.state_mut());
     h.run_steps(3);

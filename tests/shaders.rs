@@ -87,7 +87,8 @@ fn expected(x: i32, y: i32) -> [f32; 3] {
     let (col, row) = cell(x, y);
     let value = values()[(row * cols + col) as usize];
     let heat = colormap::color(value, RANGE).unwrap_or([0; 3]);
-    let heat = heat.map(|c| f32::from(c) * OPACITY);
+    let weight = OPACITY * colormap::weight(value, RANGE);
+    let heat = heat.map(|c| f32::from(c) * weight);
     if cell((x - 1).max(0), (y - 1).max(0)) == (col, row) {
         return heat;
     }

@@ -6,66 +6,9 @@
 use std::sync::Arc;
 
 use super::protocol::RunId;
-use crate::index::{PatchGrid, TokenLayout};
-
-/// What a loaded model is, for people and for bounds checks.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelFacts {
-    /// `demo`, the folder's name, or the hub id.
-    pub name: String,
-    pub grid: PatchGrid,
-    /// Decoder blocks; there are `n_layers + 1` levels.
-    pub n_layers: usize,
-    /// Query heads of a block.
-    pub n_heads: usize,
-    /// Width of the residual stream.
-    pub d_model: usize,
-    /// Side of the square picture that the model sees, in pixels.
-    pub image_size: usize,
-    pub n_params: u64,
-    /// `CPU`, `CUDA 0`, `Metal`.
-    pub device: String,
-    /// `f32`, `f16`, `bf16`.
-    pub dtype: String,
-    /// The template that is used where the session names none.
-    pub template: String,
-    pub vocabulary: Arc<Vocabulary>,
-    /// The level at which the window opens.
-    pub default_level: usize,
-}
-
-/// Text of every token id, made visible: spaces as `␣`, bytes as `⟨0x0A⟩`, the end token as `⟨end⟩`.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct Vocabulary {
-    /// As in the vocabulary, made visible.
-    pub pieces: Vec<String>,
-    /// Whether it is a word or the start of one: letters, at least two of them or a single CJK character.
-    pub is_word: Vec<bool>,
-}
-
-impl Vocabulary {
-    /// The visible text of a token; ids beyond the tokenizer print as a number.
-    pub fn piece(&self, id: u32) -> std::borrow::Cow<'_, str> {
-        match self.pieces.get(id as usize) {
-            Some(text) => text.as_str().into(),
-            None => format!("⟨{id}⟩").into(),
-        }
-    }
-
-    /// The token as it is written into a cell of the picture: without the leading space mark.
-    pub fn short(&self, id: u32) -> std::borrow::Cow<'_, str> {
-        match self.piece(id) {
-            std::borrow::Cow::Borrowed(text) if text != "␣" => {
-                text.trim_start_matches('␣').into()
-            }
-            text => text,
-        }
-    }
-
-    pub fn is_word(&self, id: u32) -> bool {
-        self.is_word.get(id as usize).copied().unwrap_or(false)
-    }
-}
+use crate::index::TokenLayout;
+pub use crate::lens::{LevelReadout, TokenScore};
+pub use crate::model::facts::{ModelFacts, Vocabulary, WordToken};
 
 /// The picture as the model sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,47 +23,6 @@ pub struct SeenPicture {
     pub rgb: Vec<u8>,
     /// Width and height of the file.
     pub original_size: (usize, usize),
-}
-
-/// One level of one run, read through the logit lens. All vectors are row-major over the patches.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct LevelReadout {
-    /// Words per patch.
-    pub top_k: usize,
-    /// `[patch, k]`, best first.
-    pub ids: Vec<u32>,
-    /// `[patch, k]`.
-    pub probs: Vec<f32>,
-    /// Entropy of the whole distribution, in nats. `[patch]`
-    pub entropy: Vec<f32>,
-    /// L2 norm of the residual row. `[patch]`
-    pub norm: Vec<f32>,
-    /// Logarithm of the sum of the exponentials of all logits. `[patch]`
-    pub log_sum_exp: Vec<f32>,
-    /// ‖edited − clean‖ / ‖clean‖ of the residual row; all 0 for the clean run. `[patch]`
-    pub change: Vec<f32>,
-    /// Probability of each of the readout's words. `[word][patch]`
-    pub words: Vec<Vec<f32>>,
-}
-
-impl LevelReadout {
-    /// The `(id, probability)` pairs of a patch, best first.
-    pub fn top(&self, patch_idx: usize) -> impl Iterator<Item = (u32, f32)> + '_ {
-        let range = patch_idx * self.top_k..(patch_idx + 1) * self.top_k;
-        let ids = self.ids.get(range.clone()).unwrap_or_default();
-        let probs = self.probs.get(range).unwrap_or_default();
-        ids.iter().copied().zip(probs.iter().copied())
-    }
-}
-
-/// A candidate for the next token.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TokenScore {
-    pub id: u32,
-    /// The tokenizer's decoding, as in the result file; for screens use [`Vocabulary::piece`].
-    pub text: String,
-    pub prob: f32,
-    pub logit: f32,
 }
 
 /// A greedy answer.
@@ -143,15 +45,6 @@ pub struct RunReadout {
     /// Ten, best first; empty until the forward pass is through.
     pub next_token: Vec<TokenScore>,
     pub answer: Answer,
-}
-
-/// A word whose probability is read, and the token that stands for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WordToken {
-    pub word: String,
-    pub id: u32,
-    /// How many tokens the word has; only the first is read.
-    pub n_tokens: usize,
 }
 
 /// Milliseconds of each part; 0 where the part was reused from before.

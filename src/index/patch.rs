@@ -61,7 +61,7 @@ impl FromStr for Patch {
 super::serde_as_text!(Patch);
 
 /// The grid of visual tokens, e.g. 24x24. Row-major.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct PatchGrid {
     pub rows: usize,
     pub cols: usize,

@@ -10,7 +10,7 @@ use super::{PatchGrid, PatchSet};
 use crate::error::{Error, Result};
 
 /// Where the parts of the prompt lie in the merged sequence (text with `<image>` replaced by the visual tokens).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct TokenLayout {
     /// Length of the prompt; generated tokens come after it.
     pub n_prompt: usize,

@@ -17,16 +17,25 @@ pub fn texels() -> Vec<u8> {
 
 /// The colour of `value` on a scale from `range.0` to `range.1`; `None` where the value is unknown.
 pub fn color(value: f32, range: (f32, f32)) -> Option<[u8; 3]> {
-    if !value.is_finite() {
-        return None;
-    }
+    let t = position(value, range)?;
+    Some(entry((t * 255.0 + 0.5) as usize))
+}
+
+/// How much of the heat map's opacity a value gets: low values let more of the picture through.
+/// Keep in sync with `shaders/heatmap.wgsl`.
+pub fn weight(value: f32, range: (f32, f32)) -> f32 {
+    position(value, range).map_or(0.0, |t| 0.3 + 0.7 * t)
+}
+
+/// Where on the scale a value lies, 0..=1.
+fn position(value: f32, range: (f32, f32)) -> Option<f32> {
     let span = range.1 - range.0;
     let t = if span > 0.0 {
         ((value - range.0) / span).clamp(0.0, 1.0)
     } else {
         0.0
     };
-    Some(entry((t * 255.0 + 0.5) as usize))
+    value.is_finite().then_some(t)
 }
 
 fn entry(index: usize) -> [u8; 3] {

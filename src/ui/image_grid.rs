@@ -25,7 +25,7 @@ use crate::engine::trace::Trace;
 use crate::index::Patch;
 
 /// Strength of what belongs to the run before.
-const STALE: f32 = 0.55;
+const STALE: f32 = 0.65;
 /// Points of the wheel that magnify e times.
 const WHEEL: f32 = 300.0;
 
@@ -64,7 +64,8 @@ impl ImageGrid {
         let full = ui.available_rect_before_wrap();
         let bar_height = controls::height(full.width());
         let (area, bar) = full.split_top_bottom_at_y((full.bottom() - bar_height).max(full.top()));
-        ui.painter().rect_filled(full, 0.0, ctx.theme.canvas);
+        ui.painter().rect_filled(area, 0.0, ctx.theme.canvas);
+        ui.painter().rect_filled(bar, 0.0, ctx.theme.panel);
         let shown = shown(ctx);
         match ctx.trace.or(ctx.previous) {
             Some(trace) if trace.picture.size > 0 && !trace.model.grid.is_empty() => {
@@ -111,7 +112,7 @@ impl ImageGrid {
         }
     }
 
-    /// Wheel, pinch and the keys of the view; then pans.
+    /// Wheel, pinch, and what brings the whole picture back.
     fn navigate(&mut self, ui: &Ui, placed: &Placed) {
         let area = placed.area;
         if let Some(pointer) = pointer_in(area, ui) {
@@ -134,7 +135,7 @@ impl ImageGrid {
 
     /// Walks through the pointer's events in order, so that fast drags keep their whole path.
     fn stroke(&mut self, ctx: &ViewCtx<'_>, ui: &Ui, placed: &Placed) {
-        let (events, space) = ui.input(|i| (i.events.clone(), i.key_down(Key::Space)));
+        let events = ui.input(|i| i.events.clone());
         for event in events {
             match event {
                 Event::PointerButton {
@@ -143,7 +144,7 @@ impl ImageGrid {
                     pressed: true,
                     modifiers,
                 } if owns(pos, placed.area, ui) => {
-                    self.press(ctx, placed, pos, (button, space), modifiers);
+                    self.press(ctx, placed, pos, button, modifiers);
                 }
                 Event::PointerButton { pressed: false, .. } => {
                     self.brush.release(ctx.commands);
@@ -168,12 +169,12 @@ impl ImageGrid {
         ctx: &ViewCtx<'_>,
         placed: &Placed,
         pos: Pos2,
-        (button, space): (PointerButton, bool),
+        button: PointerButton,
         modifiers: Modifiers,
     ) {
         self.cursor = None;
         match button {
-            PointerButton::Primary if !space => {
+            PointerButton::Primary if !modifiers.command => {
                 self.brush
                     .press(pos, modifiers, placed, ctx.session, ctx.commands);
             }
@@ -240,7 +241,8 @@ impl ImageGrid {
         let painter = ui.painter().with_clip_rect(placed.area);
         self.ground.draw(&trace.picture, &overlay, placed, &painter);
         let around = ui.painter().with_clip_rect(placed.area.expand(3.0));
-        marks::below_words(ctx.session, placed, ctx.theme, &around);
+        let darkened = marks::below_words(ctx.session, placed, &around);
+        self.ground.darken(&darkened);
         if let Some(shown) = shown
             && view.show_words
         {
@@ -255,18 +257,18 @@ impl ImageGrid {
                 &painter,
             );
         }
-        marks::above_words(ctx.session, placed, ctx.theme, &around);
+        marks::above_words(ctx.session, placed, &around);
         if let Some((first, last, _)) = self.brush.rectangle() {
-            marks::rectangle(first, last, placed, ctx.theme, &around);
+            marks::rectangle(first, last, placed, &around);
         }
         progress_line(ctx, placed, &around);
     }
 
     fn cursor_icon(&self, ui: &Ui, on_patch: bool) {
-        let space = ui.input(|i| i.key_down(Key::Space));
+        let command = ui.input(|i| i.modifiers.command);
         let icon = match (self.panning.is_some(), on_patch) {
             (true, _) => egui::CursorIcon::Grabbing,
-            (false, true) if space => egui::CursorIcon::Grab,
+            (false, true) if command => egui::CursorIcon::Grab,
             (false, true) => egui::CursorIcon::Crosshair,
             (false, false) => return,
         };
@@ -320,7 +322,7 @@ fn pointer_in(area: Rect, ui: &Ui) -> Option<Pos2> {
 fn progress_line(ctx: &ViewCtx<'_>, placed: &Placed, painter: &egui::Painter) {
     if let Some((_, fraction)) = &ctx.progress {
         let visible = placed.visible();
-        let track = visible.with_max_y(visible.top() + 3.0);
+        let track = visible.with_max_y(visible.top() + 2.0);
         painter.rect_filled(track, 0.0, ctx.theme.panel.gamma_multiply(0.8));
         let done = track.with_max_x(track.left() + track.width() * fraction.clamp(0.0, 1.0));
         painter.rect_filled(done, 0.0, ctx.theme.text);

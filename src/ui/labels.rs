@@ -2,12 +2,12 @@
 //!
 //! Nothing here draws.
 
-/// The name of a level of the residual stream: `embeddings`, `after block 7`, `model output`.
+/// What a level of the residual stream is, in words. Blocks count from 0: level 7 is the stream after block 6.
 pub fn level_label(level: usize, n_layers: usize) -> String {
     match level {
         0 => "embeddings".to_owned(),
-        _ if level == n_layers => "model output".to_owned(),
-        _ => format!("after block {level}"),
+        level if level >= n_layers => "model output".to_owned(),
+        level => format!("after block {}", level - 1),
     }
 }
 
@@ -45,9 +45,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels() {
+    fn blocks_are_counted_from_zero() {
         assert_eq!(level_label(0, 8), "embeddings");
-        assert_eq!(level_label(7, 8), "after block 7");
+        assert_eq!(level_label(1, 8), "after block 0");
+        assert_eq!(level_label(7, 8), "after block 6");
         assert_eq!(level_label(8, 8), "model output");
     }
 

@@ -3,10 +3,31 @@
 //! A panel reads a [`ViewCtx`] and sends [`Command`]s; it never edits the session, never touches a tensor, never
 //! opens a file. Its own `&mut self` is scratch: scroll, hover, text being typed.
 
+mod ablation_form;
+pub mod about;
+pub mod answer;
+pub mod answer_diff;
+mod candidates;
+pub mod draft;
+mod forms;
+mod glyphs;
 pub mod heat;
+pub mod help;
 pub mod image_grid;
+pub mod interventions;
+mod knockout_form;
 pub mod labels;
+pub mod level_strip;
+pub mod notices;
+pub mod path_prompt;
+pub mod question;
+pub mod shortcuts;
+pub mod status;
+pub mod style;
 pub mod theme;
+pub mod tool_strip;
+pub mod top_bar;
+mod wording;
 
 use std::cell::RefCell;
 
@@ -85,6 +106,11 @@ impl CommandSender {
     pub fn new_gesture(&self) -> GestureId {
         self.next_gesture.set(self.next_gesture.get() + 1);
         GestureId(self.next_gesture.get())
+    }
+
+    /// Whether anything was sent since the last [`Self::take`].
+    pub fn any(&self) -> bool {
+        !self.commands.borrow().is_empty()
     }
 
     /// What was sent since the last call.

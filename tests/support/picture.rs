@@ -255,22 +255,3 @@ impl eframe::App for Host {
         }
     }
 }
-
-/// Hack behind the proportional font, as the window has it; the whole look of the theme where it matters here.
-pub fn set_up(ctx: &egui::Context, theme: &Theme) {
-    let mut fonts = egui::FontDefinitions::default();
-    let family = fonts
-        .families
-        .entry(egui::FontFamily::Proportional)
-        .or_default();
-    family.push("Hack".to_owned());
-    ctx.set_fonts(fonts);
-    let mut visuals = if theme.dark {
-        egui::Visuals::dark()
-    } else {
-        egui::Visuals::light()
-    };
-    visuals.override_text_color = Some(theme.text);
-    visuals.panel_fill = theme.panel;
-    ctx.set_visuals(visuals);
-}

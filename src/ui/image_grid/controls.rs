@@ -2,7 +2,7 @@
 //!
 //! It reads the session and sends commands; its own state is the word that is being typed.
 
-use egui::{FontId, Rect, Sense, Ui, Vec2, pos2, vec2};
+use egui::{FontId, Key, Rect, Sense, Ui, Vec2, pos2, vec2};
 
 use crate::render::colormap;
 use crate::session::{Command, HeatKind};
@@ -16,6 +16,8 @@ const ROW: f32 = 28.0;
 const WIDE: f32 = 960.0;
 /// Typing has stopped after this many seconds without a key.
 const TYPING_PAUSE: f64 = 0.6;
+/// A key that is down for this many seconds is held, not pressed.
+const HOLD: f64 = 0.35;
 /// Where the word's token is written; reserved, so that nothing moves when it comes.
 const TOKEN_WIDTH: f32 = 150.0;
 
@@ -25,8 +27,10 @@ pub struct Controls {
     word: String,
     /// When the last key came, while the word on screen is not sent yet.
     typed_at: Option<f64>,
-    /// Key C is held, and the clean run is shown because of it.
-    peeking: bool,
+    /// When key C was pressed, if the clean run is shown because of it.
+    peeking: Option<f64>,
+    /// Key C was down in the frame before.
+    was_down: bool,
 }
 
 /// The height that the bar needs at a width.
@@ -86,17 +90,25 @@ impl Controls {
         token_of_word(ctx, ui);
     }
 
-    /// Key C shows the clean run for as long as it is held.
+    /// Key C shows the clean run for as long as it is held; a short press leaves it on.
     fn peek(&mut self, ctx: &ViewCtx<'_>, ui: &Ui) {
         let typing = ui.ctx().text_edit_focused();
-        let held = !typing && ui.input(|i| i.key_down(egui::Key::C) && i.modifiers.is_none());
-        if held && !self.peeking && !ctx.session.view.show_clean {
-            self.peeking = true;
-            ctx.commands.send(Command::ShowClean(true));
-        } else if self.peeking && !held {
-            self.peeking = false;
-            ctx.commands.send(Command::ShowClean(false));
+        let (down, now) = ui.input(|i| (i.key_down(Key::C) && i.modifiers.is_none(), i.time));
+        let held = down && !typing;
+        match self.peeking {
+            None if held && !self.was_down && !ctx.session.view.show_clean => {
+                self.peeking = Some(now);
+                ctx.commands.send(Command::ShowClean(true));
+            }
+            Some(since) if !held => {
+                self.peeking = None;
+                if now - since >= HOLD {
+                    ctx.commands.send(Command::ShowClean(false));
+                }
+            }
+            _ => {}
         }
+        self.was_down = down;
     }
 }
 
@@ -227,7 +239,7 @@ fn token_of_word(ctx: &ViewCtx<'_>, ui: &mut Ui) {
     };
     let at = |dy: f32| pos2(rect.left(), rect.center().y + dy);
     let theme = ctx.theme;
-    let shown = super::words::drawable(&text, &font, &painter);
+    let shown = crate::ui::glyphs::drawable(&text, &font, &painter);
     painter.text(at(up), egui::Align2::LEFT_CENTER, shown, font, theme.text);
     painter.text(
         at(down),

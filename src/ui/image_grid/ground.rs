@@ -86,15 +86,23 @@ impl Ground {
         }
     }
 
+    /// Takes note of cells that something dark was laid over.
+    pub fn darken(&mut self, covered: &[bool]) {
+        for (dark, covered) in self.dark.iter_mut().zip(covered) {
+            *dark |= covered;
+        }
+    }
+
     fn find_dark(&mut self, overlay: &Overlay) {
         let heat_brightness = |index: usize| {
             let heat = overlay.heat.as_ref()?;
             let value = *heat.values.get(index)?;
-            colormap::color(value, heat.range).map(luma)
+            let rgb = colormap::color(value, heat.range)?;
+            Some((luma(rgb), colormap::weight(value, heat.range)))
         };
         let is_dark = |(index, picture): (usize, &f32)| {
-            let mixed = heat_brightness(index).map_or(*picture, |heat| {
-                picture + (heat - picture) * overlay.opacity
+            let mixed = heat_brightness(index).map_or(*picture, |(heat, weight)| {
+                picture + (heat - picture) * overlay.opacity * weight
             });
             mixed < 0.55
         };
@@ -154,7 +162,8 @@ fn draw_by_cells(overlay: &Overlay, placed: &Placed, painter: &Painter) {
     if let Some(heat) = &overlay.heat {
         for (patch, value) in placed.grid.patches().zip(&heat.values) {
             if let Some(rgb) = colormap::color(*value, heat.range) {
-                let color = over_picture::rgb(rgb).gamma_multiply(overlay.opacity);
+                let color = over_picture::rgb(rgb)
+                    .gamma_multiply(overlay.opacity * colormap::weight(*value, heat.range));
                 painter.rect_filled(placed.cell(patch), 0.0, color);
             }
         }

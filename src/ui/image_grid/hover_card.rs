@@ -4,10 +4,10 @@
 
 use egui::{Align2, Color32, FontId, Id, Order, Painter, Pos2, Rect, Sense, Vec2, pos2, vec2};
 
-use super::words::drawable;
 use crate::engine::trace::LevelReadout;
 use crate::index::Patch;
 use crate::session::HeatKind;
+use crate::ui::glyphs::drawable;
 use crate::ui::theme::{GRID, Theme};
 use crate::ui::{ShownLevel, ViewCtx, heat, labels};
 

@@ -8,7 +8,7 @@ use super::viewport::Placed;
 use crate::index::{Patch, PatchGrid, PatchSet, TokenSet};
 use crate::session::Session;
 use crate::spec::Intervention;
-use crate::ui::theme::{Theme, over_picture};
+use crate::ui::theme::over_picture;
 
 /// Width of the selection's contour, in points.
 const CONTOUR: f32 = 2.0;
@@ -22,35 +22,39 @@ struct Hatch {
     scrim: bool,
 }
 
-/// Draws all marks that lie below the words.
-pub fn below_words(session: &Session, placed: &Placed, theme: &Theme, painter: &Painter) {
+/// Draws all marks that lie below the words; tells which cells they darken.
+pub fn below_words(session: &Session, placed: &Placed, painter: &Painter) -> Vec<bool> {
+    let mut darkened = vec![false; placed.grid.len()];
     let brush_row = session.brush_row();
     for (index, row) in session.experiment.interventions.iter().enumerate() {
         let Intervention::Ablation(ablation) = row else {
             continue;
         };
         let hatch = match (ablation.enabled, brush_row == Some(index)) {
-            (true, true) => hatch(theme, 0.95, 1.6, true),
-            (true, false) => hatch(theme, 0.6, 1.0, true),
-            (false, _) => hatch(theme, 0.35, 1.0, false),
+            (true, true) => hatch(0.95, 1.6, true),
+            (true, false) => hatch(0.6, 1.0, true),
+            (false, _) => hatch(0.35, 1.0, false),
         };
         let inside = members(&ablation.patches, placed.grid);
         hatch_cells(&inside, placed, &hatch, painter);
         if ablation.enabled {
-            let color = theme.accent.gamma_multiply(0.8);
+            let color = over_picture::ACCENT.gamma_multiply(0.8);
             contour(&inside, placed, 1.0, color, painter);
+            let both = darkened.iter_mut().zip(&inside);
+            both.for_each(|(dark, inside)| *dark |= inside);
         }
     }
+    darkened
 }
 
 /// Draws all marks that lie above the words.
-pub fn above_words(session: &Session, placed: &Placed, theme: &Theme, painter: &Painter) {
+pub fn above_words(session: &Session, placed: &Placed, painter: &Painter) {
     for row in &session.experiment.interventions {
         if let Intervention::AttentionKnockout(knockout) = row
             && let Some(keys) = key_patches(&knockout.keys, placed.grid)
         {
             let strength = if knockout.enabled { 1.0 } else { 0.4 };
-            let color = theme.accent.gamma_multiply(strength);
+            let color = over_picture::ACCENT.gamma_multiply(strength);
             crosses(&keys, placed, color, painter);
             dotted_contour(&keys, placed, color, painter);
         }
@@ -58,7 +62,7 @@ pub fn above_words(session: &Session, placed: &Placed, theme: &Theme, painter: &
     let selected = members(&session.view.selection, placed.grid);
     let underlay = over_picture::INK_DARK.gamma_multiply(0.7);
     contour(&selected, placed, CONTOUR + 2.0, underlay, painter);
-    contour(&selected, placed, CONTOUR, theme.accent, painter);
+    contour(&selected, placed, CONTOUR, over_picture::ACCENT, painter);
 }
 
 /// Outlines one cell, dark beneath light, so that it is seen on any ground.
@@ -72,9 +76,9 @@ pub fn hovered(patch: Patch, placed: &Placed, painter: &Painter) {
 }
 
 /// The rectangle that is being drawn with Shift: dashed, accent on dark.
-pub fn rectangle(first: Patch, last: Patch, placed: &Placed, theme: &Theme, painter: &Painter) {
+pub fn rectangle(first: Patch, last: Patch, placed: &Placed, painter: &Painter) {
     let rect = placed.cell(first).union(placed.cell(last));
-    painter.rect_filled(rect, 0.0, theme.accent.gamma_multiply(0.18));
+    painter.rect_filled(rect, 0.0, over_picture::ACCENT.gamma_multiply(0.18));
     let corners = [
         rect.left_top(),
         rect.right_top(),
@@ -84,13 +88,13 @@ pub fn rectangle(first: Patch, last: Patch, placed: &Placed, theme: &Theme, pain
     ];
     let dark = Stroke::new(3.0, over_picture::INK_DARK.gamma_multiply(0.7));
     painter.add(Shape::line(corners.to_vec(), dark));
-    let accent = Stroke::new(1.5, theme.accent);
+    let accent = Stroke::new(1.5, over_picture::ACCENT);
     painter.extend(Shape::dashed_line(&corners, accent, 6.0, 4.0));
 }
 
-fn hatch(theme: &Theme, strength: f32, width: f32, scrim: bool) -> Hatch {
+fn hatch(strength: f32, width: f32, scrim: bool) -> Hatch {
     Hatch {
-        color: theme.accent.gamma_multiply(strength),
+        color: over_picture::ACCENT.gamma_multiply(strength),
         width,
         spacing: if strength > 0.9 { 9.0 } else { 13.0 },
         scrim,

@@ -5,19 +5,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use egui::text::LayoutJob;
 use egui::{Color32, FontId, Galley, Painter, Pos2, Rect, Shape, Vec2, vec2};
 
 use super::ground::Ground;
 use super::viewport::Placed;
 use crate::engine::trace::{LevelReadout, Vocabulary};
+use crate::ui::glyphs::drawable;
 use crate::ui::labels;
 use crate::ui::theme::over_picture;
 
 /// Below this size words cannot be read, in points.
 const MIN_SIZE: f32 = 7.0;
 const MAX_SIZE: f32 = 15.0;
-/// Stands for a character that no font has.
-const UNKNOWN_GLYPH: char = '□';
 /// Room on both sides of a word, in points.
 const MARGIN: f32 = 1.5;
 
@@ -67,6 +67,9 @@ impl Words {
                 continue;
             }
             let dark_ground = ground.is_dark(index);
+            if layout.rows > 1 {
+                shapes.push(list_plate(cell, layout, dark_ground));
+            }
             for (row, (id, prob)) in readout.top(index).take(layout.rows).enumerate() {
                 let entry = self.entry(id, prob, strength, vocabulary, painter);
                 let slot = row_slot(cell, row, layout);
@@ -111,20 +114,6 @@ impl Words {
     }
 }
 
-/// The text with every character that no font has replaced.
-pub fn drawable(text: &str, font: &FontId, painter: &Painter) -> String {
-    painter.fonts_mut(|fonts| {
-        let known = |c: char| {
-            if fonts.has_glyph(font, c) {
-                c
-            } else {
-                UNKNOWN_GLYPH
-            }
-        };
-        text.chars().map(known).collect()
-    })
-}
-
 fn cell_text(cell: Vec2, top_k: usize) -> Option<CellText> {
     let list_size = (cell.x * 0.15).clamp(9.5, 13.0);
     let lines = ((cell.y - 6.0) / (list_size * 1.35)) as usize;
@@ -141,6 +130,22 @@ fn cell_text(cell: Vec2, top_k: usize) -> Option<CellText> {
     })
 }
 
+/// What sets a list of words off from the picture.
+fn list_plate(cell: Rect, layout: CellText, dark_ground: bool) -> Shape {
+    let first = row_slot(cell, 0, layout);
+    let rect = first.union(row_slot(cell, layout.rows - 1, layout));
+    let color = if dark_ground {
+        over_picture::INK_DARK
+    } else {
+        over_picture::INK_LIGHT
+    };
+    Shape::rect_filled(
+        rect.expand2(vec2(4.0, 2.0)),
+        4.0,
+        color.gamma_multiply(0.22),
+    )
+}
+
 /// The part of a cell that belongs to one of its lines.
 fn row_slot(cell: Rect, row: usize, layout: CellText) -> Rect {
     if layout.rows == 1 {
@@ -148,8 +153,8 @@ fn row_slot(cell: Rect, row: usize, layout: CellText) -> Rect {
     }
     let height = layout.size * 1.35;
     let top = cell.center().y - height * layout.rows as f32 / 2.0;
-    let min = egui::pos2(cell.left() + 3.0, top + row as f32 * height);
-    Rect::from_min_size(min, vec2(cell.width() - 6.0, height))
+    let min = egui::pos2(cell.left() + 6.0, top + row as f32 * height);
+    Rect::from_min_size(min, vec2(cell.width() - 12.0, height))
 }
 
 fn draw_entry(
@@ -160,25 +165,18 @@ fn draw_entry(
     painter: &Painter,
     shapes: &mut Vec<Shape>,
 ) {
-    let ink = Ink::new(dark_ground, entry);
+    let with_plate = layout.rows == 1 && entry.is_word;
+    let ink = Ink::new(dark_ground, entry, with_plate);
     if layout.rows == 1 {
-        let galley = fitted(
-            &entry.text,
-            layout.size,
-            slot.width() - 2.0 * MARGIN,
-            painter,
-        );
-        ink.text(slot.center() - galley.size() / 2.0, &galley, shapes);
+        let room = slot.size() - Vec2::splat(2.0 * MARGIN);
+        let galley = fitted(&entry.text, layout.size, room, painter);
+        let pos = slot.center() - galley.rect.center().to_vec2();
+        ink.text(pos, &galley, shapes);
         return;
     }
     let number = FontId::monospace(layout.size * 0.85);
-    let number = line(
-        &labels::probability(entry.prob),
-        number,
-        f32::INFINITY,
-        painter,
-    );
-    let room = slot.width() - number.size().x - 4.0;
+    let number = line(&labels::probability(entry.prob), number, painter);
+    let room = vec2(slot.width() - number.size().x - 4.0, slot.height());
     let galley = fitted(&entry.text, layout.size, room, painter);
     let top = |galley: &Galley| slot.center().y - galley.size().y / 2.0;
     ink.text(egui::pos2(slot.left(), top(&galley)), &galley, shapes);
@@ -186,40 +184,34 @@ fn draw_entry(
     ink.text(right, &number, shapes);
 }
 
-/// Colour of a text and of its halo.
+/// Colour of a text, and of what sets it off from the ground.
 struct Ink {
     color: Color32,
-    halo: Option<Color32>,
+    plate: Option<Color32>,
     bold: bool,
 }
 
 impl Ink {
-    fn new(dark_ground: bool, entry: &Entry) -> Self {
-        let (color, halo) = if dark_ground {
+    fn new(dark_ground: bool, entry: &Entry, with_plate: bool) -> Self {
+        let (color, plate) = if dark_ground {
             (over_picture::INK_LIGHT, over_picture::INK_DARK)
         } else {
             (over_picture::INK_DARK, over_picture::INK_LIGHT)
         };
+        let plate_alpha = 0.06 + 0.2 * entry.alpha;
         Self {
             color: color.gamma_multiply(entry.alpha),
-            halo: entry
-                .is_word
-                .then(|| halo.gamma_multiply(0.42 * entry.alpha)),
+            plate: with_plate.then(|| plate.gamma_multiply(plate_alpha)),
             bold: entry.bold,
         }
     }
 
-    /// The halo first: the same text around the text.
+    /// A soft plate first: a halo would fill the counters of such small letters.
     fn text(&self, pos: Pos2, galley: &Arc<Galley>, shapes: &mut Vec<Shape>) {
-        if let Some(halo) = self.halo {
-            for offset in [
-                vec2(-0.8, 0.0),
-                vec2(0.8, 0.0),
-                vec2(0.0, -0.8),
-                vec2(0.0, 0.8),
-            ] {
-                shapes.push(Shape::galley(pos + offset, galley.clone(), halo));
-            }
+        if let Some(plate) = self.plate {
+            let rect = galley.rect.translate(pos.to_vec2());
+            let rect = rect.expand2(vec2(1.5, -0.5));
+            shapes.push(Shape::rect_filled(rect, 2.0, plate));
         }
         shapes.push(Shape::galley(pos, galley.clone(), self.color));
         if self.bold {
@@ -229,26 +221,43 @@ impl Ink {
     }
 }
 
-/// The text in one line: as large as asked, smaller down to what can be read, and elided where that is not enough.
-fn fitted(text: &str, size: f32, width: f32, painter: &Painter) -> Arc<Galley> {
-    let whole = line(text, FontId::proportional(size), f32::INFINITY, painter);
+/// The text as large as asked, else smaller, else broken into two lines, else elided.
+fn fitted(text: &str, size: f32, room: Vec2, painter: &Painter) -> Arc<Galley> {
+    let whole = line(text, FontId::proportional(size), painter);
     let needed = whole.size().x;
-    if needed <= width {
+    if needed <= room.x {
         return whole;
     }
     // Half points keep the number of sizes, and so the font atlas, small.
-    let smaller = (size * width / needed * 2.0).floor() / 2.0;
-    let font = FontId::proportional(smaller.max(MIN_SIZE));
-    line(text, font, width.max(1.0), painter)
+    let smaller = (size * room.x / needed * 2.0).floor() / 2.0;
+    if smaller >= MIN_SIZE {
+        return line(text, FontId::proportional(smaller), painter);
+    }
+    let broken = broken(text, painter);
+    if broken.size().x <= room.x && broken.size().y <= room.y {
+        return broken;
+    }
+    let font = FontId::proportional(MIN_SIZE);
+    let mut job = LayoutJob::simple_singleline(text.to_owned(), font, Color32::PLACEHOLDER);
+    job.wrap = egui::text::TextWrapping::truncate_at_width(room.x.max(1.0));
+    painter.layout_job(job)
 }
 
-fn line(text: &str, font: FontId, width: f32, painter: &Painter) -> Arc<Galley> {
-    let mut job =
-        egui::text::LayoutJob::simple_singleline(text.to_owned(), font, Color32::PLACEHOLDER);
-    if width.is_finite() {
-        job.wrap = egui::text::TextWrapping::truncate_at_width(width);
-    }
+/// The text in two lines of the smallest size, centred, with a hyphen.
+fn broken(text: &str, painter: &Painter) -> Arc<Galley> {
+    let half = text.chars().count().div_ceil(2);
+    let first: String = text.chars().take(half).collect();
+    let second: String = text.chars().skip(half).collect();
+    let font = FontId::proportional(MIN_SIZE);
+    let text = format!("{first}-\n{second}");
+    let mut job = LayoutJob::simple(text, font, Color32::PLACEHOLDER, f32::INFINITY);
+    job.halign = egui::Align::Center;
     painter.layout_job(job)
+}
+
+fn line(text: &str, font: FontId, painter: &Painter) -> Arc<Galley> {
+    let color = Color32::PLACEHOLDER;
+    painter.layout_job(LayoutJob::simple_singleline(text.to_owned(), font, color))
 }
 
 #[cfg(test)]

@@ -1,0 +1,216 @@
+//! The window: it joins the session, the engine and the panels. Glue only.
+//!
+//! A frame drains the engine's events, draws the panels from a `ViewCtx`, applies the commands that they sent, and
+//! asks for one run if any of them needs one. Nothing here computes or waits.
+
+mod layout;
+mod open;
+mod perform;
+mod runs;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use egui::{Context, Ui};
+
+pub use open::{OpenOptions, open};
+
+use crate::dialogs::Dialogs;
+use crate::engine::protocol::Runner;
+use crate::engine::trace::Trace;
+use crate::error::Result;
+use crate::session::{Command, Session, update};
+use crate::spec::PictureSource;
+use crate::ui::answer::AnswerPanel;
+use crate::ui::image_grid::ImageGrid;
+use crate::ui::interventions::InterventionsPanel;
+use crate::ui::level_strip::{LevelStrip, slider_id};
+use crate::ui::path_prompt::PathPrompt;
+use crate::ui::question::QuestionPanel;
+use crate::ui::shortcuts::{Actions, pressed};
+use crate::ui::theme::Theme;
+use crate::ui::{CommandSender, style};
+use runs::Runs;
+
+/// The panels with their scratch.
+struct Panels {
+    picture: ImageGrid,
+    question: QuestionPanel,
+    answer: AnswerPanel,
+    interventions: InterventionsPanel,
+    level_strip: LevelStrip,
+    path_prompt: PathPrompt,
+    show_keys: bool,
+    show_about: bool,
+}
+
+impl Panels {
+    /// Closes the windows "Keys" and "About"; tells whether one was open.
+    fn close_windows(&mut self) -> bool {
+        let open = self.show_keys || self.show_about;
+        (self.show_keys, self.show_about) = (false, false);
+        open
+    }
+}
+
+/// The application of the window.
+pub struct PatchglassApp {
+    session: Session,
+    /// The session as it lies in its file.
+    saved: Session,
+    file: Option<PathBuf>,
+    runs: Runs,
+    panels: Panels,
+    commands: CommandSender,
+    actions: Actions,
+    dialogs: Dialogs,
+    dark: Theme,
+    light: Theme,
+    title: String,
+}
+
+impl PatchglassApp {
+    /// Sets up the window's parts and asks for the first run. `make_runner` is called on the engine's thread.
+    pub fn new<R: Runner>(
+        cc: &eframe::CreationContext<'_>,
+        session: Session,
+        make_runner: impl Fn() -> Result<R> + Send + 'static,
+    ) -> Self {
+        style::install(&cc.egui_ctx);
+        let ctx = cc.egui_ctx.clone();
+        let mut runs = Runs::new(make_runner, Arc::new(move || ctx.request_repaint()));
+        runs.request(&session);
+        Self {
+            saved: session.clone(),
+            session,
+            file: None,
+            runs,
+            panels: Panels {
+                picture: ImageGrid::new(cc.wgpu_render_state.as_ref()),
+                question: QuestionPanel::default(),
+                answer: AnswerPanel::default(),
+                interventions: InterventionsPanel::default(),
+                level_strip: LevelStrip::default(),
+                path_prompt: PathPrompt::default(),
+                show_keys: false,
+                show_about: false,
+            },
+            commands: CommandSender::default(),
+            actions: Actions::default(),
+            dialogs: Dialogs::new(cc.egui_ctx.clone()),
+            dark: Theme::dark(),
+            light: Theme::light(),
+            title: String::new(),
+        }
+    }
+
+    /// The file that the session was read from.
+    #[must_use]
+    pub fn with_file(mut self, file: Option<PathBuf>) -> Self {
+        self.file = file;
+        self
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub fn trace(&self) -> Option<&Trace> {
+        self.runs.trace()
+    }
+
+    pub fn previous(&self) -> Option<&Trace> {
+        self.runs.previous()
+    }
+
+    /// Whether nothing runs, and no file is being chosen, read or written.
+    pub fn is_idle(&self) -> bool {
+        !self.runs.running() && !self.dialogs.busy()
+    }
+
+    pub fn error(&self) -> Option<&str> {
+        self.runs.error()
+    }
+
+    /// What the engine and the file threads have sent since the last frame.
+    fn take_news(&mut self, ctx: &Context) {
+        self.runs.drain();
+        self.take_dropped_files(ctx);
+        self.take_files();
+        let grid = self.runs.trace().map(|t| t.model.grid);
+        if let Some(grid) = grid.filter(|grid| self.session.grid != Some(*grid)) {
+            update(&mut self.session, Command::SetGrid(grid));
+        }
+    }
+
+    /// Applies the frame's commands in order; of all that need a run, the last state is run, once.
+    fn apply_commands(&mut self) {
+        let mut rerun = false;
+        for command in self.commands.take() {
+            if let Command::SetLevel(level) = command {
+                self.runs.set_shown_level(level);
+            }
+            rerun |= update(&mut self.session, command).rerun;
+        }
+        if rerun {
+            self.panels.level_strip.stop();
+            self.runs.request(&self.session);
+        }
+    }
+
+    fn unsaved(&self) -> bool {
+        self.session.experiment != self.saved.experiment
+            || self.session.readout != self.saved.readout
+    }
+
+    fn name(&self) -> String {
+        let stem = |path: &std::path::Path| {
+            path.file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        };
+        match (&self.file, &self.session.experiment.picture) {
+            (Some(file), _) => stem(file),
+            (None, PictureSource::File(path)) => stem(path),
+            (None, PictureSource::Demo) => "demo".to_owned(),
+        }
+    }
+
+    fn show_title(&mut self, ctx: &Context, name: &str, unsaved: bool) {
+        let title = format!("Patchglass – {name}{}", if unsaved { " •" } else { "" });
+        if title != self.title {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
+    }
+}
+
+impl eframe::App for PatchglassApp {
+    fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
+        self.take_news(ctx);
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        let ctx = ui.ctx().clone();
+        for action in pressed(&ctx, slider_id()) {
+            self.actions.send(action);
+        }
+        let (name, unsaved) = (self.name(), self.unsaved());
+        self.show_title(&ctx, &name, unsaved);
+        self.draw(ui, &name, unsaved);
+        for action in self.actions.take() {
+            self.perform(&ctx, action);
+        }
+        let changed = self.commands.any();
+        self.apply_commands();
+        if changed {
+            // What was sent in this frame is seen in the next one.
+            ctx.request_repaint();
+        }
+    }
+
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        visuals.panel_fill.to_normalized_gamma_f32()
+    }
+}

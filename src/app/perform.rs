@@ -1,0 +1,146 @@
+//! Carrying out what was asked by menu, button or key, and what came back from files.
+//!
+//! Everything that changes the session goes through a command.
+
+use std::path::PathBuf;
+
+use egui::Context;
+
+use super::PatchglassApp;
+use crate::dialogs::{Outcome, Pick};
+use crate::index::PatchSet;
+use crate::session::{Command, Session, Tool};
+use crate::spec::{Ablation, Intervention, ModelSource, PictureSource};
+use crate::ui::level_strip::level_after;
+use crate::ui::shortcuts::Action;
+
+impl PatchglassApp {
+    pub(super) fn perform(&mut self, ctx: &Context, action: Action) {
+        use Action as A;
+        let view = &self.session.view;
+        let command = match action {
+            A::Undo => Command::Undo,
+            A::Redo => Command::Redo,
+            A::ClearInterventions => Command::ClearInterventions,
+            A::ClearSelection if self.panels.close_windows() => return,
+            A::ClearSelection => Command::SetSelection(PatchSet::default()),
+            A::AblateTool => Command::SetTool(Tool::Ablate),
+            A::SelectTool => Command::SetTool(Tool::Select),
+            A::ShowGrid => Command::ShowGrid(!view.show_grid),
+            A::ShowWords => Command::ShowWords(!view.show_words),
+            A::ShowClean => Command::ShowClean(!view.show_clean),
+            A::Rerun => Command::Rerun,
+            A::AblateSelection if !view.selection.is_empty() => Command::AddIntervention(
+                Intervention::Ablation(Ablation::of(view.selection.clone())),
+            ),
+            A::LevelDown | A::LevelUp | A::LevelFirst | A::LevelLast => {
+                return self.step_level(&action);
+            }
+            A::OpenDemo => {
+                self.commands.send(Command::SetPicture(PictureSource::Demo));
+                Command::SetModel(ModelSource::Demo)
+            }
+            other => return self.perform_aside(ctx, other),
+        };
+        self.commands.send(command);
+    }
+
+    /// What is no command of the session.
+    fn perform_aside(&mut self, ctx: &Context, action: Action) {
+        use Action as A;
+        match action {
+            A::OpenPicture => self.dialogs.pick(Pick::Picture),
+            A::OpenModel => self.dialogs.pick(Pick::Model),
+            A::OpenSession => self.dialogs.pick(Pick::Session),
+            A::OpenPath => self.panels.path_prompt.open(),
+            A::OpenTyped(text) => self.dialogs.open(text),
+            A::Save => self.dialogs.save(&self.session, self.file.clone()),
+            A::SaveAs => self.dialogs.save(&self.session, None),
+            A::BrowseReplacement(row) => self.browse_replacement(row),
+            A::KnockOutSelection if !self.session.view.selection.is_empty() => {
+                self.panels
+                    .interventions
+                    .begin_knockout(&self.session.view.selection);
+            }
+            A::Play => self.panels.level_strip.toggle(ctx.input(|i| i.time)),
+            A::Stop => self.runs.cancel(),
+            A::DismissError => self.runs.dismiss_error(),
+            A::Keys => self.panels.show_keys = !self.panels.show_keys,
+            A::About => self.panels.show_about = !self.panels.show_about,
+            A::Theme(preference) => ctx.set_theme(preference),
+            A::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
+            _ => {}
+        }
+    }
+
+    fn step_level(&mut self, action: &Action) {
+        let Some(trace) = self.runs.trace().or(self.runs.previous()) else {
+            return;
+        };
+        let last = trace.model.n_layers;
+        let level = self
+            .session
+            .view
+            .level
+            .unwrap_or(trace.model.default_level)
+            .min(last);
+        self.panels.level_strip.stop();
+        if let Some(to) = level_after(action, level, last).filter(|to| *to != level) {
+            self.commands.send(Command::SetLevel(to));
+        }
+    }
+
+    fn browse_replacement(&mut self, row: usize) {
+        if let Some(Intervention::Ablation(a)) = self.session.experiment.interventions.get(row) {
+            let mean = self.panels.interventions.wants_mean_file(a);
+            self.dialogs.pick(Pick::Replacement { row, mean });
+        }
+    }
+
+    /// Files that were dropped onto the window are opened one after the other.
+    pub(super) fn take_dropped_files(&mut self, ctx: &Context) {
+        let dropped = ctx.input(|i| i.raw.dropped_files.clone());
+        for file in dropped {
+            self.dialogs
+                .open(file.path().to_string_lossy().into_owned());
+        }
+    }
+
+    /// Applies what the file threads have sent.
+    pub(super) fn take_files(&mut self) {
+        while let Some(outcome) = self.dialogs.take() {
+            match outcome {
+                Outcome::Picture(picture) => self.commands.send(Command::SetPicture(picture)),
+                Outcome::Model(model) => self.commands.send(Command::SetModel(model)),
+                Outcome::Session(session, path) => self.replace_session(*session, path),
+                Outcome::Replacement(row, with) => self.set_replacement(row, with),
+                Outcome::Saved(session, path) => {
+                    self.saved = *session;
+                    self.file = Some(path);
+                }
+                Outcome::Nothing => {}
+                Outcome::Failed(error) => self.runs.show_error(error.to_string()),
+            }
+        }
+    }
+
+    /// Another document takes the place of this one; its undo history starts afresh.
+    fn replace_session(&mut self, session: Session, path: PathBuf) {
+        let grid = self.session.grid;
+        self.session = Session { grid, ..session };
+        self.saved = self.session.clone();
+        self.file = Some(path);
+        self.runs.request(&self.session);
+    }
+
+    fn set_replacement(&self, row: usize, with: crate::spec::Replacement) {
+        if let Some(Intervention::Ablation(a)) = self.session.experiment.interventions.get(row) {
+            let to = Intervention::Ablation(Ablation { with, ..a.clone() });
+            self.commands.send(Command::SetIntervention {
+                row,
+                to,
+                gesture: None,
+            });
+        }
+    }
+}

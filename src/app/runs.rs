@@ -1,0 +1,174 @@
+//! The window's side of the engine: which request is the newest, what has come of it, and what came before.
+//!
+//! It draws nothing and changes no session.
+
+use std::sync::Arc;
+
+use crate::engine::protocol::{Event, RunId, Runner, Stage};
+use crate::engine::trace::Trace;
+use crate::engine::worker::{EngineHandle, Wake};
+use crate::error::Result;
+use crate::session::Session;
+use crate::ui::status::LastRun;
+
+pub struct Runs {
+    engine: Option<EngineHandle>,
+    newest: u64,
+    running: bool,
+    progress: Option<(Stage, f32)>,
+    trace: Option<Arc<Trace>>,
+    previous: Option<Arc<Trace>>,
+    error: Option<String>,
+    last: LastRun,
+}
+
+impl Runs {
+    /// Starts the engine's thread; where that fails the window opens all the same and says why.
+    pub fn new<R: Runner>(make: impl Fn() -> Result<R> + Send + 'static, wake: Wake) -> Self {
+        let (engine, error) = match EngineHandle::spawn(make, wake) {
+            Ok(engine) => (Some(engine), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Self {
+            engine,
+            newest: 0,
+            running: false,
+            progress: None,
+            trace: None,
+            previous: None,
+            error,
+            last: LastRun::None,
+        }
+    }
+
+    /// Asks for a run of the session as it is; whatever ran before is dropped.
+    pub fn request(&mut self, session: &Session) {
+        let Some(engine) = &self.engine else {
+            return;
+        };
+        self.newest += 1;
+        self.running = true;
+        let first = self.trace.is_none() && self.previous.is_none();
+        let stage = if first {
+            Stage::LoadingModel
+        } else {
+            Stage::EditedRun
+        };
+        self.progress = Some((stage, 0.0));
+        engine.request(session.run_spec(RunId(self.newest)));
+    }
+
+    pub fn set_shown_level(&self, level: usize) {
+        if let Some(engine) = &self.engine {
+            engine.set_shown_level(level);
+        }
+    }
+
+    /// Stops what runs; the last result stays.
+    pub fn cancel(&mut self) {
+        if let Some(engine) = &self.engine
+            && self.running
+        {
+            engine.cancel();
+            self.finish(LastRun::Cancelled);
+        }
+    }
+
+    /// Takes in what the engine has told since the last frame.
+    pub fn drain(&mut self) {
+        loop {
+            match self.engine.as_ref().map(EngineHandle::try_next) {
+                Some(Ok(Some(event))) => self.take(event),
+                Some(Err(error)) => {
+                    self.engine = None;
+                    self.fail(error.to_string());
+                }
+                Some(Ok(None)) | None => return,
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        let id = match &event {
+            Event::Progress { id, .. } | Event::Failed { id, .. } | Event::Cancelled { id } => *id,
+            Event::Trace(trace) => trace.id,
+        };
+        if !self.running || id.0 != self.newest {
+            return;
+        }
+        match event {
+            Event::Progress {
+                stage, fraction, ..
+            } => self.progress = Some((stage, fraction)),
+            Event::Trace(trace) => self.merge(trace),
+            Event::Failed { message, .. } => self.fail(message),
+            Event::Cancelled { .. } => self.finish(LastRun::Cancelled),
+        }
+    }
+
+    /// The newest trace takes the place of the one before; of another run, only a complete one is kept.
+    fn merge(&mut self, trace: Arc<Trace>) {
+        if let Some(old) = self.trace.take()
+            && old.id != trace.id
+            && old.complete
+        {
+            self.previous = Some(old);
+        }
+        if trace.complete {
+            self.error = None;
+            self.finish(LastRun::Done);
+        }
+        self.trace = Some(trace);
+    }
+
+    fn finish(&mut self, last: LastRun) {
+        self.running = false;
+        self.progress = None;
+        self.last = last;
+        // A run that stopped half-way leaves the last complete one on the screen.
+        if last != LastRun::Done
+            && self.previous.is_some()
+            && self.trace.as_ref().is_some_and(|t| !t.complete)
+        {
+            self.trace = self.previous.take();
+        }
+    }
+
+    fn fail(&mut self, message: String) {
+        self.error = Some(message);
+        self.finish(LastRun::Failed);
+    }
+
+    /// Shows a failure that was not the engine's, e.g. of a file.
+    pub fn show_error(&mut self, message: String) {
+        self.error = Some(message);
+    }
+
+    pub fn dismiss_error(&mut self) {
+        self.error = None;
+    }
+
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
+    }
+
+    pub fn previous(&self) -> Option<&Trace> {
+        self.previous.as_deref()
+    }
+
+    pub fn progress(&self) -> Option<(Stage, f32)> {
+        self.progress.clone()
+    }
+
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    pub fn running(&self) -> bool {
+        self.running
+    }
+
+    pub fn last(&self) -> LastRun {
+        self.last
+    }
+}

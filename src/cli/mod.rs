@@ -1,0 +1,171 @@
+//! The command line: a thin face over the same session and engine that the window drives.
+//!
+//! It parses, calls and prints. Results go to standard output or to files, everything else to standard error.
+
+mod info;
+mod lens;
+mod result;
+mod run;
+mod terminal;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::engine::EngineOptions;
+use crate::engine::protocol::{DTypeChoice, DeviceChoice};
+use crate::error::{Error, Result};
+use crate::session::{Session, file};
+use crate::spec::{ModelSource, PictureSource};
+
+const EXAMPLES: &str = "Examples:
+  patchglass                                  open the window with the demo model and its picture
+  patchglass photo.jpg --model ~/llava-1.5-7b-hf
+  patchglass run session.json --out results --dump
+  patchglass run session.json --out - | jq .edited.answer.text
+  patchglass lens photo.jpg --level 25 --model ~/llava-1.5-7b-hf --png words.png
+  patchglass info ~/llava-1.5-7b-hf";
+
+/// Explore what a vision-language model makes of a picture: words in every patch, ablation, attention knockout.
+#[derive(Parser, Debug)]
+#[command(version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// A session (.json) or a picture to open in the window
+    file: Option<PathBuf>,
+    /// "demo", a folder in Hugging Face form, or a hub id that is in the local cache
+    #[arg(long)]
+    model: Option<String>,
+    #[command(flatten)]
+    compute: Compute,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a session file and write result.json, and with --dump every residual
+    #[command(after_help = "Example: patchglass run session.json --out results --dump --patterns")]
+    Run(run::RunArgs),
+    /// Print the word that the logit lens finds in every patch, and draw them into the picture
+    #[command(after_help = "Example: patchglass lens photo.png --level 7 --png words.png")]
+    Lens(lens::LensArgs),
+    /// Describe a model: architecture, sizes, grid, memory needed
+    #[command(after_help = "Example: patchglass info ~/llava-1.5-7b-hf")]
+    Info(info::InfoArgs),
+}
+
+/// Where and in which type to compute.
+#[derive(Args, Debug, Clone)]
+struct Compute {
+    /// auto, cpu, cuda, cuda:N or metal
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// f32, f16 or bf16; f32 on the CPU and f16 on a card unless given
+    #[arg(long)]
+    dtype: Option<String>,
+}
+
+impl Compute {
+    fn options(&self) -> Result<EngineOptions> {
+        let device: DeviceChoice = self.device.parse()?;
+        let dtype: Option<DTypeChoice> = self.dtype.as_deref().map(str::parse).transpose()?;
+        Ok(EngineOptions { device, dtype })
+    }
+}
+
+/// Runs the program with these arguments, the first being its own name.
+///
+/// # Errors
+/// [`Error::Input`] for wrong arguments and files, others for what fails beyond them.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => {
+            let _ = error.print();
+            return Ok(());
+        }
+        Err(error) => return Err(argument_error(&error)),
+    };
+    match cli.command {
+        Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Lens(args)) => lens::lens(&args),
+        Some(Command::Info(args)) => info::info(&args),
+        None => open_window(&cli),
+    }
+}
+
+/// Clap's first line, which names the argument, without its usage block.
+fn argument_error(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let text = text.split("\n\nUsage").next().unwrap_or(&text);
+    let text = text
+        .trim()
+        .trim_start_matches("error: ")
+        .replace("\n\n  tip:", ";");
+    Error::input(format!("{text}; see patchglass --help"))
+}
+
+/// What `MODEL` on the command line means; folders are relative to the working folder.
+fn model_source(text: Option<&str>) -> ModelSource {
+    text.map_or(ModelSource::Demo, |text| {
+        file::model_source(text, Path::new(""))
+    })
+}
+
+/// Prints a result. A reader that went away (`| head`) is no error.
+fn print(text: &str) -> Result<()> {
+    use std::io::Write as _;
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::internal(format!(
+            "standard output could not be written: {e}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn open_window(cli: &Cli) -> Result<()> {
+    let options = cli.compute.options()?;
+    let mut session = match &cli.file {
+        Some(path) if is_session(path) => file::load(path)?,
+        Some(path) if path.is_dir() => {
+            let mut session = Session::demo();
+            session.experiment.model = ModelSource::Folder(path.clone());
+            session
+        }
+        Some(path) => {
+            std::fs::metadata(path).map_err(|e| Error::read(path, &e))?;
+            let mut session = Session::demo();
+            session.experiment.picture = PictureSource::File(path.clone());
+            session
+        }
+        None => Session::demo(),
+    };
+    if cli.model.is_some() {
+        session.experiment.model = model_source(cli.model.as_deref());
+    }
+    show(session, cli.file.clone(), options)
+}
+
+fn is_session(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("json"))
+}
+
+#[cfg(feature = "gui")]
+fn show(session: Session, path: Option<PathBuf>, options: EngineOptions) -> Result<()> {
+    let engine = move || crate::engine::Engine::new(options);
+    let file = path.filter(|path| is_session(path));
+    crate::app::open(crate::app::OpenOptions {
+        session,
+        file,
+        engine,
+    })
+}
+
+#[cfg(not(feature = "gui"))]
+fn show(_session: Session, _path: Option<PathBuf>, _options: EngineOptions) -> Result<()> {
+    Err(Error::input(
+        "this build has no window: use `patchglass run`, `lens` or `info`, or build with the feature gui",
+    ))
+}

@@ -1,0 +1,157 @@
+//! `result.json` of the contract, made from a trace. Its form is fixed; new fields may be added.
+
+use serde::Serialize;
+
+use crate::engine::trace::{RunReadout, Timing, Trace, WordToken};
+
+/// The whole file.
+#[derive(Serialize)]
+pub struct ResultFile<'a> {
+    layout: Layout<'a>,
+    baseline: Run<'a>,
+    edited: Run<'a>,
+    timing_ms: TimingMs,
+}
+
+#[derive(Serialize)]
+struct Layout<'a> {
+    n_tokens: usize,
+    /// First position of the picture and the one after its last.
+    image: [usize; 2],
+    grid: [usize; 2],
+    n_layers: usize,
+    input_ids: &'a [u32],
+}
+
+#[derive(Serialize)]
+struct Run<'a> {
+    lens: Lens<'a>,
+    next_token: Vec<Candidate<'a>>,
+    answer: AnswerFile<'a>,
+    /// Only where the session's readout names words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    words: Vec<Word<'a>>,
+}
+
+#[derive(Serialize)]
+struct Lens<'a> {
+    /// `[level][patch][k]`
+    ids: Vec<Vec<&'a [u32]>>,
+    probs: Vec<Vec<&'a [f32]>>,
+}
+
+#[derive(Serialize)]
+struct Candidate<'a> {
+    id: u32,
+    token: &'a str,
+    prob: f32,
+    logit: f32,
+}
+
+#[derive(Serialize)]
+struct AnswerFile<'a> {
+    text: &'a str,
+    ids: &'a [u32],
+    probs: &'a [f32],
+}
+
+#[derive(Serialize)]
+struct Word<'a> {
+    word: &'a str,
+    /// The token that stands for it: its first.
+    id: u32,
+    n_tokens: usize,
+    /// `[level][patch]`
+    probs: Vec<&'a [f32]>,
+}
+
+#[derive(Serialize)]
+struct TimingMs {
+    load: f64,
+    encode: f64,
+    baseline: f64,
+    edited: f64,
+    lens: f64,
+    decode: f64,
+    total: f64,
+}
+
+impl<'a> ResultFile<'a> {
+    /// The result of a complete trace.
+    pub fn new(trace: &'a Trace) -> Self {
+        let layout = &trace.layout;
+        Self {
+            layout: Layout {
+                n_tokens: layout.n_prompt,
+                image: [layout.image.start, layout.image.end],
+                grid: [layout.grid.rows, layout.grid.cols],
+                n_layers: trace.model.n_layers,
+                input_ids: &trace.input_ids,
+            },
+            baseline: run(&trace.baseline, &trace.words),
+            edited: run(&trace.edited, &trace.words),
+            timing_ms: timing(&trace.timing),
+        }
+    }
+}
+
+fn run<'a>(readout: &'a RunReadout, words: &'a [WordToken]) -> Run<'a> {
+    let levels: Vec<_> = readout.levels.iter().flatten().collect();
+    let lens = Lens {
+        ids: levels
+            .iter()
+            .map(|l| l.ids.chunks(l.top_k.max(1)).collect())
+            .collect(),
+        probs: levels
+            .iter()
+            .map(|l| l.probs.chunks(l.top_k.max(1)).collect())
+            .collect(),
+    };
+    let candidate = |s: &'a crate::engine::trace::TokenScore| Candidate {
+        id: s.id,
+        token: &s.text,
+        prob: s.prob,
+        logit: s.logit,
+    };
+    let word = |(i, w): (usize, &'a WordToken)| Word {
+        word: &w.word,
+        id: w.id,
+        n_tokens: w.n_tokens,
+        probs: levels
+            .iter()
+            .filter_map(|l| l.words.get(i).map(Vec::as_slice))
+            .collect(),
+    };
+    let answer = &readout.answer;
+    Run {
+        lens,
+        next_token: readout.next_token.iter().map(candidate).collect(),
+        answer: AnswerFile {
+            text: &answer.text,
+            ids: &answer.ids,
+            probs: &answer.probs,
+        },
+        words: words.iter().enumerate().map(word).collect(),
+    }
+}
+
+fn timing(t: &Timing) -> TimingMs {
+    let Timing {
+        load,
+        encode,
+        baseline,
+        edited,
+        lens,
+        decode,
+        total,
+    } = *t;
+    TimingMs {
+        load,
+        encode,
+        baseline,
+        edited,
+        lens,
+        decode,
+        total,
+    }
+}

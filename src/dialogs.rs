@@ -1,0 +1,242 @@
+//! Files for the window: choosing, opening and saving, each on a thread of its own, so that no frame waits.
+//!
+//! The results come back through a channel; the shell applies them. It changes no session.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::error::{Error, Result};
+use crate::session::{Session, file};
+use crate::spec::{ModelSource, PictureSource, Replacement};
+
+/// File name endings of pictures that can be read.
+pub const PICTURES: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
+
+/// What a file dialog is for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pick {
+    Picture,
+    Model,
+    Session,
+    /// The picture or the mean that replaces the patches of this row.
+    Replacement {
+        row: usize,
+        mean: bool,
+    },
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Outcome {
+    Picture(PictureSource),
+    Model(ModelSource),
+    Session(Box<Session>, PathBuf),
+    Replacement(usize, Replacement),
+    /// The session as it was saved, and where.
+    Saved(Box<Session>, PathBuf),
+    /// Nothing was chosen, or there is no dialog on this desktop.
+    Nothing,
+    Failed(Error),
+}
+
+/// Starts the threads and keeps their results.
+pub struct Dialogs {
+    sender: Sender<Outcome>,
+    results: Receiver<Outcome>,
+    under_way: usize,
+    ctx: egui::Context,
+}
+
+impl Dialogs {
+    pub fn new(ctx: egui::Context) -> Self {
+        let (sender, results) = channel();
+        Self {
+            sender,
+            results,
+            under_way: 0,
+            ctx,
+        }
+    }
+
+    /// Whether a dialog is open or a file is being read or written.
+    pub fn busy(&self) -> bool {
+        self.under_way > 0
+    }
+
+    /// Asks for a file in a dialog of the desktop.
+    pub fn pick(&mut self, pick: Pick) {
+        self.start("file dialog", move || {
+            Ok(picked(&pick)?.unwrap_or(Outcome::Nothing))
+        });
+    }
+
+    /// Opens what a typed or dropped path names.
+    pub fn open(&mut self, text: String) {
+        self.start("open a file", move || open(&text));
+    }
+
+    /// Saves to `path`, or asks where.
+    pub fn save(&mut self, session: &Session, path: Option<PathBuf>) {
+        let session = session.clone();
+        self.start("save a session", move || {
+            let Some(path) = path.or_else(ask_where) else {
+                return Ok(Outcome::Nothing);
+            };
+            file::save(&session, &path)?;
+            Ok(Outcome::Saved(Box::new(session), path))
+        });
+    }
+
+    /// The next result, if there is one.
+    pub fn take(&mut self) -> Option<Outcome> {
+        let outcome = self.results.try_recv().ok()?;
+        self.under_way = self.under_way.saturating_sub(1);
+        Some(outcome)
+    }
+
+    fn start(&mut self, name: &str, work: impl FnOnce() -> Result<Outcome> + Send + 'static) {
+        let (sender, ctx) = (self.sender.clone(), self.ctx.clone());
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let work = std::panic::AssertUnwindSafe(work);
+                let result = std::panic::catch_unwind(work).unwrap_or_else(|_panic| {
+                    Err(Error::internal(
+                        "the file dialog failed: use File, Open path… instead",
+                    ))
+                });
+                // A send fails only when the window is gone.
+                let _gone = sender.send(result.unwrap_or_else(Outcome::Failed));
+                ctx.request_repaint();
+            });
+        match thread {
+            Ok(_) => self.under_way += 1,
+            Err(error) => {
+                let error = Error::internal(format!(
+                    "a thread for the file could not be started: {error}"
+                ));
+                let _gone = self.sender.send(Outcome::Failed(error));
+            }
+        }
+    }
+}
+
+fn picked(pick: &Pick) -> Result<Option<Outcome>> {
+    let dialog = rfd::FileDialog::new();
+    let pictures = |dialog: rfd::FileDialog| dialog.add_filter("Pictures", &PICTURES).pick_file();
+    Ok(match pick {
+        Pick::Picture => pictures(dialog).map(|path| Outcome::Picture(PictureSource::File(path))),
+        Pick::Model => dialog
+            .pick_folder()
+            .map(|path| Outcome::Model(ModelSource::Folder(path))),
+        Pick::Session => match dialog.add_filter("Sessions", &["json"]).pick_file() {
+            Some(path) => Some(load(path)?),
+            None => None,
+        },
+        Pick::Replacement { row, mean: true } => dialog
+            .add_filter("Tensors", &["safetensors"])
+            .pick_file()
+            .map(|path| Outcome::Replacement(*row, Replacement::MeanOf(path))),
+        Pick::Replacement { row, mean: false } => {
+            pictures(dialog).map(|path| Outcome::Replacement(*row, Replacement::Image(path)))
+        }
+    })
+}
+
+fn ask_where() -> Option<PathBuf> {
+    let dialog = rfd::FileDialog::new().add_filter("Sessions", &["json"]);
+    let path = dialog.set_file_name("session.json").save_file()?;
+    Some(if path.extension().is_none() {
+        path.with_extension("json")
+    } else {
+        path
+    })
+}
+
+fn load(path: PathBuf) -> Result<Outcome> {
+    Ok(Outcome::Session(Box::new(file::load(&path)?), path))
+}
+
+/// Tells by its form what a path names.
+fn open(text: &str) -> Result<Outcome> {
+    let path = expanded(text);
+    let ending = path
+        .extension()
+        .map(|e| e.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
+    if path.is_dir() {
+        return Ok(Outcome::Model(ModelSource::Folder(path)));
+    }
+    if path.file_name().is_some_and(|name| name == "config.json") && path.exists() {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        return Ok(Outcome::Model(ModelSource::Folder(folder.to_owned())));
+    }
+    if ending == "json" {
+        return load(path);
+    }
+    if PICTURES.contains(&ending.as_str()) {
+        return match path.exists() {
+            true => Ok(Outcome::Picture(PictureSource::File(path))),
+            false => Err(Error::input(format!(
+                "{} does not exist: check the path",
+                path.display()
+            ))),
+        };
+    }
+    match file::model_source(text, Path::new("")) {
+        hub @ ModelSource::Hub(_) => Ok(Outcome::Model(hub)),
+        _ if !path.exists() => Err(Error::input(format!(
+            "{} does not exist: check the path",
+            path.display()
+        ))),
+        _ => Err(Error::input(format!(
+            "{} is neither a picture ({}), a model folder nor a session (.json)",
+            path.display(),
+            PICTURES.join(", ")
+        ))),
+    }
+}
+
+/// A leading `~/` is the home folder.
+fn expanded(text: &str) -> PathBuf {
+    match (text.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(at("a.PNG"), b"").unwrap();
+        std::fs::write(at("config.json"), b"{}").unwrap();
+        std::fs::write(at("notes.txt"), b"").unwrap();
+        let folder = ModelSource::Folder(dir.path().to_owned());
+        assert!(matches!(
+            open(&at("a.PNG")).unwrap(),
+            Outcome::Picture(PictureSource::File(_))
+        ));
+        assert!(matches!(
+            open(&at("")).unwrap(),
+            Outcome::Model(ModelSource::Folder(_))
+        ));
+        assert!(matches!(open(&at("config.json")).unwrap(), Outcome::Model(m) if m == folder));
+        assert!(matches!(
+            open("owner/name").unwrap(),
+            Outcome::Model(ModelSource::Hub(_))
+        ));
+        for (path, words) in [
+            (at("b.png"), "does not exist"),
+            (at("notes.txt"), "neither"),
+            (at("s.json"), "s.json"),
+        ] {
+            let error = open(&path).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Which device and number type a build has, by the words of the command line.
+
+use candle_core::{DType, Device};
+
+use super::protocol::{DTypeChoice, DeviceChoice};
+use crate::error::{Error, Result};
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.split_once(':').unwrap_or((text, "0")) {
+            ("auto", "0") => Ok(Self::Auto),
+            ("cpu", "0") => Ok(Self::Cpu),
+            ("metal", "0") => Ok(Self::Metal),
+            ("cuda", n) if n.parse::<usize>().is_ok() => Ok(Self::Cuda(n.parse().unwrap_or(0))),
+            ("wgpu", _) => Err(Error::input(
+                "--device wgpu: this version has no wgpu engine yet; use cpu, cuda or metal",
+            )),
+            _ => Err(Error::input(format!(
+                "--device {text}: write auto, cpu, cuda, cuda:1 or metal"
+            ))),
+        }
+    }
+}
+
+impl std::str::FromStr for DTypeChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "f16" => Ok(Self::F16),
+            "bf16" => Ok(Self::Bf16),
+            "q8_0" | "q4k" => Err(Error::input(format!(
+                "--dtype {text}: this version does not quantise yet; use f32, f16 or bf16"
+            ))),
+            _ => Err(Error::input(format!(
+                "--dtype {text}: write f32, f16 or bf16"
+            ))),
+        }
+    }
+}
+
+/// Opens the device and settles the type: f32 on the CPU, f16 on a card, unless asked otherwise.
+///
+/// # Errors
+/// A device that this build or this machine does not have.
+pub fn open(choice: DeviceChoice, dtype: Option<DTypeChoice>) -> Result<(Device, DType)> {
+    let device = match choice {
+        DeviceChoice::Auto => automatic(),
+        DeviceChoice::Cpu => Device::Cpu,
+        DeviceChoice::Cuda(n) => cuda(n)?,
+        DeviceChoice::Metal => metal()?,
+    };
+    let dtype = match dtype {
+        Some(DTypeChoice::F32) => DType::F32,
+        Some(DTypeChoice::F16) => DType::F16,
+        Some(DTypeChoice::Bf16) => DType::BF16,
+        None if device.is_cpu() => DType::F32,
+        None => DType::F16,
+    };
+    Ok((device, dtype))
+}
+
+fn automatic() -> Device {
+    cuda(0).or_else(|_no_cuda| metal()).unwrap_or(Device::Cpu)
+}
+
+fn cuda(n: usize) -> Result<Device> {
+    if !cfg!(feature = "cuda") {
+        return Err(Error::input(
+            "--device cuda: this build has no CUDA; build with `cargo build --release --features cuda`, or use --device cpu",
+        ));
+    }
+    Device::new_cuda(n).map_err(|e| {
+        Error::input(format!(
+            "--device cuda:{n} cannot be opened: {}; check the driver, or use --device cpu",
+            first_line(&e)
+        ))
+    })
+}
+
+fn metal() -> Result<Device> {
+    if !cfg!(feature = "metal") {
+        return Err(Error::input(
+            "--device metal: this build has no Metal; build on macOS with `cargo build --release --features metal`, or use --device cpu",
+        ));
+    }
+    Device::new_metal(0).map_err(|e| {
+        Error::input(format!(
+            "--device metal cannot be opened: {}; use --device cpu",
+            first_line(&e)
+        ))
+    })
+}
+
+fn first_line(error: &candle_core::Error) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or("unknown")
+        .to_owned()
+}

@@ -1,0 +1,86 @@
+//! One request on its way: what it needs of model and picture, its timing, and the trace of how far it has come.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::picture::EncodedPicture;
+use super::protocol::RunSpec;
+use super::state::RunState;
+use super::trace::{RunReadout, Timing, Trace, WordToken};
+use crate::model::Llava;
+
+/// The two runs of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Clean,
+    Edited,
+}
+
+pub(super) struct Job<'a> {
+    pub spec: &'a RunSpec,
+    pub model: Arc<Llava>,
+    pub picture: EncodedPicture,
+    pub words: Vec<WordToken>,
+    pub has_edits: bool,
+    pub started: Instant,
+    pub timing: Timing,
+}
+
+impl Job<'_> {
+    /// The runs that the request needs.
+    pub fn runs(&self) -> &'static [Which] {
+        if self.has_edits {
+            &[Which::Clean, Which::Edited]
+        } else {
+            &[Which::Clean]
+        }
+    }
+
+    /// Tokens of the readout's words.
+    pub fn word_ids(&self) -> Vec<u32> {
+        self.words.iter().map(|word| word.id).collect()
+    }
+
+    /// Everything known so far. Without edits the edited side is the clean one.
+    pub fn trace(
+        &self,
+        clean: Option<&RunState>,
+        edited: Option<&RunState>,
+        complete: bool,
+    ) -> Arc<Trace> {
+        let readout = |state: Option<&RunState>| -> Arc<RunReadout> {
+            Arc::new(state.map(|s| s.readout.clone()).unwrap_or_default())
+        };
+        let baseline = readout(clean);
+        let edited = if self.has_edits {
+            readout(edited)
+        } else {
+            baseline.clone()
+        };
+        let prompt = clean.map(|state| state.prompt.clone());
+        Arc::new(Trace {
+            id: self.spec.id,
+            model: self.model.facts.clone(),
+            picture: self.picture.seen.clone(),
+            layout: prompt
+                .as_ref()
+                .map(|p| Arc::new(p.layout.clone()))
+                .unwrap_or_default(),
+            input_ids: prompt.map(|p| Arc::new(p.ids.clone())).unwrap_or_default(),
+            words: self.words.clone(),
+            baseline,
+            edited,
+            has_edits: self.has_edits,
+            timing: Timing {
+                total: ms(self.started),
+                ..self.timing
+            },
+            complete,
+        })
+    }
+}
+
+/// Milliseconds since then.
+pub(super) fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}

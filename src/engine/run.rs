@@ -1,0 +1,424 @@
+//! `Engine::run`: carries out one request, blocking, and keeps what the next one can reuse.
+//!
+//! A run is a pure function of weights, picture and experiment; what is kept (model, encoded picture, clean run, last
+//! edited run) is keyed by exactly those and only saves time. No threads here, no windows.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::{DType, Device};
+
+use super::device;
+use super::hub::hub_folder;
+use super::job::{Job, Which, ms};
+use super::outside::{self, Outside, target};
+use super::picture::{self, EncodedPicture, FileStamp, PictureKey};
+use super::protocol::{DTypeChoice, DeviceChoice, Event, Monitor, RunSpec, Runner, Stage};
+use super::state::{RunState, Watch};
+use super::trace::{Timing, Trace};
+use crate::error::{Error, Result};
+use crate::intervene::CompiledSet;
+use crate::model::Llava;
+use crate::spec::{Experiment, Intervention, ModelSource};
+
+/// Where and in which type to compute.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineOptions {
+    pub device: DeviceChoice,
+    pub dtype: Option<DTypeChoice>,
+}
+
+/// The model, its device, and what the last runs left.
+pub struct Engine {
+    device: Device,
+    dtype: DType,
+    model: Option<(ModelSource, Arc<Llava>)>,
+    picture: Option<EncodedPicture>,
+    n_pictures: u64,
+    clean: Option<Kept>,
+    edited: Option<Kept>,
+}
+
+/// A run that is kept, and what it is a run of.
+struct Kept {
+    experiment: Experiment,
+    picture: PictureKey,
+    outside: Vec<Option<FileStamp>>,
+    top_k: usize,
+    state: RunState,
+}
+
+impl Engine {
+    /// Opens the device; loads nothing yet.
+    ///
+    /// # Errors
+    /// A device that this build or machine does not have.
+    pub fn new(options: EngineOptions) -> Result<Self> {
+        let (device, dtype) = device::open(options.device, options.dtype)?;
+        Ok(Self {
+            device,
+            dtype,
+            model: None,
+            picture: None,
+            n_pictures: 0,
+            clean: None,
+            edited: None,
+        })
+    }
+
+    /// The model of a source, loaded if it is not the one that is there.
+    ///
+    /// # Errors
+    /// As [`Llava::load`].
+    pub fn model(
+        &mut self,
+        source: &ModelSource,
+        progress: &mut dyn FnMut(f32) -> Result<()>,
+    ) -> Result<Arc<Llava>> {
+        if let Some((loaded, model)) = &self.model
+            && loaded == source
+        {
+            return Ok(model.clone());
+        }
+        // Two large models may not fit at once: the old one goes first, with everything made by it.
+        (self.model, self.picture, self.clean, self.edited) = (None, None, None, None);
+        let mut progress = |fraction| progress(fraction);
+        let model = match source {
+            ModelSource::Demo => Llava::load_demo(&self.device, self.dtype, &mut progress)?,
+            ModelSource::Folder(folder) => {
+                Llava::load(folder, &self.device, self.dtype, &mut progress)?
+            }
+            ModelSource::Hub(id) => {
+                Llava::load(&hub_folder(id)?, &self.device, self.dtype, &mut progress)?
+            }
+        };
+        let model = Arc::new(model);
+        self.model = Some((source.clone(), model.clone()));
+        Ok(model)
+    }
+
+    /// Carries out a request to the end and gives the complete trace.
+    ///
+    /// # Errors
+    /// Bad input, a failing device, the monitor's wish to stop.
+    pub fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<Arc<Trace>> {
+        let mut job = self.prepare(spec, monitor)?;
+        let facts = job.model.facts.clone();
+        let shown = |monitor: &dyn Monitor| {
+            let level = monitor.shown_level().or(spec.shown_level);
+            level.unwrap_or(facts.default_level).min(facts.n_layers)
+        };
+        self.ensure_clean(&mut job, monitor)?;
+        self.read(&mut job, Which::Clean, shown(monitor))?;
+        self.emit(&job, false, monitor);
+        if job.has_edits {
+            self.ensure_edited(&mut job, monitor)?;
+            self.read(&mut job, Which::Edited, shown(monitor))?;
+            self.emit(&job, false, monitor);
+        }
+        for &which in job.runs() {
+            self.answer(&mut job, which, monitor)?;
+        }
+        while let Some((which, level)) = self.next_unread(&job, shown(monitor)) {
+            if monitor.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            self.read(&mut job, which, level)?;
+            self.emit(&job, false, monitor);
+        }
+        Ok(self.emit(&job, true, monitor))
+    }
+
+    /// Tensors of the contract's dump, of the last run's edited side: name, shape, values.
+    ///
+    /// # Errors
+    /// No run yet; a failing device.
+    pub fn dump(&mut self, patterns: bool) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+        super::dump::collect(self.last_parts()?, patterns)
+    }
+
+    fn last_parts(&mut self) -> Result<super::dump::Parts<'_>> {
+        let none = || Error::internal("there is no run to dump");
+        let (_, model) = self.model.as_ref().ok_or_else(none)?;
+        let picture = self.picture.as_ref().ok_or_else(none)?;
+        let kept = self
+            .edited
+            .as_mut()
+            .or(self.clean.as_mut())
+            .ok_or_else(none)?;
+        Ok(super::dump::Parts {
+            model,
+            pixel_values: &picture.pixel_values,
+            visual: &picture.visual,
+            state: &mut kept.state,
+        })
+    }
+
+    /// Everything before the first forward pass.
+    fn prepare<'a>(&mut self, spec: &'a RunSpec, monitor: &mut dyn Monitor) -> Result<Job<'a>> {
+        let started = Instant::now();
+        let mut timing = Timing::default();
+        let is_loaded = self
+            .model
+            .as_ref()
+            .is_some_and(|(source, _)| *source == spec.experiment.model);
+        let model = self.model(&spec.experiment.model, &mut |fraction| {
+            monitor.emit(Event::Progress {
+                id: spec.id,
+                stage: Stage::LoadingModel,
+                fraction,
+            });
+            if monitor.cancelled() {
+                Err(Error::Cancelled)
+            } else {
+                Ok(())
+            }
+        })?;
+        if !is_loaded {
+            timing.load = ms(started);
+        }
+        let since = Instant::now();
+        let (picture, is_new) = self.picture(&model, spec, monitor)?;
+        if is_new {
+            timing.encode = ms(since);
+        }
+        let words = spec
+            .readout
+            .words
+            .iter()
+            .map(|word| model.tokenizer.word_token(word));
+        let words = words.collect::<Result<_>>()?;
+        let has_edits = spec.experiment.active().next().is_some();
+        Ok(Job {
+            spec,
+            model,
+            picture,
+            words,
+            has_edits,
+            started,
+            timing,
+        })
+    }
+
+    /// The encoded picture, and whether it had to be made.
+    fn picture(
+        &mut self,
+        model: &Llava,
+        spec: &RunSpec,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(EncodedPicture, bool)> {
+        let (source, crop) = (&spec.experiment.picture, spec.experiment.crop);
+        let key = PictureKey::of(source, crop);
+        if let Some(picture) = self.picture.as_ref().filter(|p| p.key == key) {
+            return Ok((picture.clone(), false));
+        }
+        let mut tell = |stage| {
+            monitor.emit(Event::Progress {
+                id: spec.id,
+                stage,
+                fraction: 0.0,
+            })
+        };
+        tell(Stage::ReadingPicture);
+        let (name, prepared) = picture::prepare(model, source, crop)?;
+        tell(Stage::Encoding);
+        self.n_pictures += 1;
+        let picture = EncodedPicture::new(model, key, name, prepared, self.n_pictures)?;
+        self.picture = Some(picture.clone());
+        Ok((picture, true))
+    }
+
+    fn ensure_clean(&mut self, job: &mut Job<'_>, monitor: &mut dyn Monitor) -> Result<()> {
+        let experiment = job.spec.experiment.clean();
+        if !self
+            .clean
+            .as_ref()
+            .is_some_and(|kept| kept.is_of(&experiment, job, &[]))
+        {
+            (self.clean, self.edited) = (None, None);
+            let since = Instant::now();
+            self.clean =
+                Some(self.forward(job, experiment, Vec::new(), Stage::CleanRun, monitor)?);
+            job.timing.baseline = ms(since);
+        }
+        if !job.has_edits {
+            // The rows that are off are checked all the same, and the edited side is the clean one.
+            self.compile(job, &job.spec.experiment.interventions, monitor)?;
+            self.edited = None;
+        }
+        self.read_words(job, Which::Clean)
+    }
+
+    fn ensure_edited(&mut self, job: &mut Job<'_>, monitor: &mut dyn Monitor) -> Result<()> {
+        let experiment = job.spec.experiment.clone();
+        let outside = outside::stamps(&experiment);
+        if !self
+            .edited
+            .as_ref()
+            .is_some_and(|kept| kept.is_of(&experiment, job, &outside))
+        {
+            self.edited = None;
+            let since = Instant::now();
+            self.edited =
+                Some(self.forward(job, experiment, outside, Stage::EditedRun, monitor)?);
+            job.timing.edited = ms(since);
+        }
+        self.read_words(job, Which::Edited)
+    }
+
+    fn forward(
+        &mut self,
+        job: &Job<'_>,
+        experiment: Experiment,
+        outside: Vec<Option<FileStamp>>,
+        stage: Stage,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Kept> {
+        let prompt = Arc::new(job.model.prompt(&experiment)?);
+        let hooks = self.compile(job, &experiment.interventions, monitor)?;
+        let embeds = job.model.embed_prompt(&prompt, &job.picture.visual)?;
+        let mut watch = Watch {
+            id: job.spec.id,
+            stage,
+            monitor,
+        };
+        let state = RunState::forward(&job.model, prompt, embeds, hooks, &mut watch)?;
+        Ok(Kept {
+            experiment,
+            picture: job.picture.key.clone(),
+            outside,
+            top_k: job.spec.readout.top_k,
+            state,
+        })
+    }
+
+    /// Checks and compiles interventions, with what they take from other files.
+    fn compile(
+        &self,
+        job: &Job<'_>,
+        rows: &[Intervention],
+        monitor: &mut dyn Monitor,
+    ) -> Result<CompiledSet> {
+        let prompt = job.model.prompt(&job.spec.experiment)?;
+        let target = target(&job.model, &prompt);
+        let (model, spec) = (&job.model, job.spec);
+        let mut outside = Outside {
+            model,
+            device: &self.device,
+            dtype: self.dtype,
+            prompt: &prompt,
+            spec,
+            monitor,
+        };
+        CompiledSet::new(rows, target, &mut |with, level| outside.donor(with, level))
+    }
+
+    fn kept(&mut self, which: Which) -> Result<&mut Kept> {
+        let kept = match which {
+            Which::Clean => &mut self.clean,
+            Which::Edited => &mut self.edited,
+        };
+        kept.as_mut()
+            .ok_or_else(|| Error::internal("a run is missing"))
+    }
+
+    fn read_words(&mut self, job: &Job<'_>, which: Which) -> Result<()> {
+        self.kept(which)?
+            .state
+            .read_words(&job.model, &job.word_ids())
+    }
+
+    /// Reads one level of one run, unless it is read already.
+    fn read(&mut self, job: &mut Job<'_>, which: Which, level: usize) -> Result<()> {
+        let since = Instant::now();
+        let (kept, clean) = match which {
+            Which::Clean => (self.clean.as_mut(), None),
+            Which::Edited => (
+                self.edited.as_mut(),
+                self.clean.as_ref().map(|kept| &kept.state),
+            ),
+        };
+        let Some(kept) = kept else {
+            return Err(Error::internal("a run is missing"));
+        };
+        if kept.state.readout.levels[level].is_none() {
+            kept.state
+                .read_level(&job.model, level, job.spec.readout.top_k, clean)?;
+            kept.state
+                .read_words_at(&job.model, level, &job.word_ids())?;
+            job.timing.lens += ms(since);
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, job: &mut Job<'_>, which: Which, monitor: &mut dyn Monitor) -> Result<()> {
+        let since = Instant::now();
+        let max_new_tokens = job.spec.experiment.decode.max_new_tokens;
+        loop {
+            let watch = Watch {
+                id: job.spec.id,
+                stage: Stage::Answer,
+                monitor,
+            };
+            watch.check()?;
+            let is_complete =
+                self.kept(which)?
+                    .state
+                    .decode_step(&job.model, max_new_tokens, &watch)?;
+            self.emit(job, false, monitor);
+            if is_complete {
+                break;
+            }
+        }
+        job.timing.decode += ms(since);
+        Ok(())
+    }
+
+    /// The level to read next: the one nearest to the level on screen, the edited run first.
+    fn next_unread(&self, job: &Job<'_>, shown: usize) -> Option<(Which, usize)> {
+        let unread = |which: Which, kept: &Option<Kept>| {
+            let levels = kept.as_ref().map(|kept| &kept.state.readout.levels)?;
+            let open = (0..levels.len()).filter(|level| levels[*level].is_none());
+            open.min_by_key(|level| level.abs_diff(shown))
+                .map(|level| (which, level))
+        };
+        let edited = if job.has_edits {
+            unread(Which::Edited, &self.edited)
+        } else {
+            None
+        };
+        edited.or_else(|| unread(Which::Clean, &self.clean))
+    }
+
+    /// Tells everything known so far.
+    fn emit(&self, job: &Job<'_>, complete: bool, monitor: &mut dyn Monitor) -> Arc<Trace> {
+        let edited = if job.has_edits {
+            self.edited.as_ref()
+        } else {
+            None
+        };
+        let trace = job.trace(
+            self.clean.as_ref().map(|kept| &kept.state),
+            edited.map(|kept| &kept.state),
+            complete,
+        );
+        monitor.emit(Event::Trace(trace.clone()));
+        trace
+    }
+}
+
+impl Runner for Engine {
+    fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<()> {
+        Self::run(self, spec, monitor).map(drop)
+    }
+}
+
+impl Kept {
+    /// Whether this is the run of `experiment` on the job's picture with the files behind it unchanged.
+    fn is_of(&self, experiment: &Experiment, job: &Job<'_>, outside: &[Option<FileStamp>]) -> bool {
+        self.experiment == *experiment
+            && self.picture == job.picture.key
+            && self.outside == outside
+            && self.top_k == job.spec.readout.top_k
+    }
+}

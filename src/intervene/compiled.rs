@@ -1,0 +1,196 @@
+//! A set of interventions, checked against a model and compiled to hooks.
+
+use std::collections::{BTreeMap, HashMap};
+
+use candle_core::Tensor;
+
+use super::ablation::{self, CompiledAblation, Donor};
+use super::attention_knockout::{self, CompiledKnockout};
+use crate::error::{Error, Result};
+use crate::index::TokenLayout;
+use crate::model::hooks::{HookPoint, HookSite, Hooks};
+use crate::spec::{Ablation, AttentionKnockout, Intervention, Replacement};
+
+/// What of a model and a prompt interventions are checked against.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub layout: TokenLayout,
+    pub n_layers: usize,
+    pub n_heads: usize,
+}
+
+/// Interventions as hooks. Rows that are off are checked and left out.
+pub struct CompiledSet {
+    target: Target,
+    ablations: BTreeMap<usize, Vec<CompiledAblation>>,
+    knockouts: Vec<CompiledKnockout>,
+    /// Masks of the current pass, by the knockouts that act together; layers mostly share them.
+    masks: HashMap<Vec<usize>, Option<Tensor>>,
+    /// First position, queries and keys of the pass that `masks` belong to.
+    pass: (usize, usize, usize),
+}
+
+impl CompiledSet {
+    /// Compiles `rows`. `outside` loads what a replacement takes from elsewhere, for a level.
+    ///
+    /// # Errors
+    /// A patch, level, layer or head that the model does not have, named with its row; what `outside` meets.
+    pub fn new(
+        rows: &[Intervention],
+        target: Target,
+        outside: &mut dyn FnMut(&Replacement, usize) -> Result<Donor>,
+    ) -> Result<Self> {
+        let pass = (0, 0, 0);
+        let mut set = Self {
+            target,
+            ablations: BTreeMap::new(),
+            knockouts: Vec::new(),
+            masks: HashMap::new(),
+            pass,
+        };
+        for (row, intervention) in rows.iter().enumerate() {
+            let result = match intervention {
+                Intervention::Ablation(a) => set.add_ablation(a, outside),
+                Intervention::AttentionKnockout(k) => set.add_knockout(k),
+            };
+            result.map_err(|error| match error {
+                Error::Input(why) => Error::input(format!("interventions[{row}]: {why}")),
+                other => other,
+            })?;
+        }
+        Ok(set)
+    }
+
+    fn add_ablation(
+        &mut self,
+        a: &Ablation,
+        outside: &mut dyn FnMut(&Replacement, usize) -> Result<Donor>,
+    ) -> Result<()> {
+        let grid = self.target.layout.grid;
+        let patches = a.patches.indices(grid)?;
+        if a.layer >= self.target.n_layers {
+            return Err(Error::input(format!(
+                "layer {} is no level that can be ablated; this model has the levels 0..={}",
+                a.layer,
+                self.target.n_layers - 1
+            )));
+        }
+        let donor_patch = match a.with {
+            Replacement::Patch(patch) => {
+                Some(crate::index::PatchSet::from_iter([patch]).indices(grid)?)
+            }
+            _ => None,
+        };
+        if !a.enabled || patches.is_empty() {
+            return Ok(());
+        }
+        let donor = match (&a.with, donor_patch.as_deref()) {
+            (Replacement::Mean, _) => Donor::Mean,
+            (Replacement::Zero, _) => Donor::Zero,
+            (Replacement::Noise(seed), _) => Donor::Noise(*seed),
+            (Replacement::Patch(_), Some([patch])) => Donor::Patch(*patch),
+            (other, _) => outside(other, a.layer)?,
+        };
+        self.ablations
+            .entry(a.layer)
+            .or_default()
+            .push(CompiledAblation { patches, donor });
+        Ok(())
+    }
+
+    fn add_knockout(&mut self, k: &AttentionKnockout) -> Result<()> {
+        let layers = k.layers.resolve(self.target.n_layers)?;
+        let heads = k.heads.resolve(self.target.n_heads)?.map(<[usize]>::to_vec);
+        let layout = &self.target.layout;
+        for set in [&k.queries, &k.keys] {
+            set.positions(layout, layout.n_prompt)?;
+        }
+        if k.enabled {
+            let (queries, keys) = (k.queries.clone(), k.keys.clone());
+            self.knockouts.push(CompiledKnockout {
+                queries,
+                keys,
+                layers,
+                heads,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_empty(&self) -> bool {
+        self.ablations.is_empty() && self.knockouts.is_empty()
+    }
+
+    fn knockouts_of(&self, layer: usize) -> Vec<usize> {
+        (0..self.knockouts.len())
+            .filter(|i| self.knockouts[*i].layers.contains(&layer))
+            .collect()
+    }
+
+    /// Ablates the picture's rows; passes that do not hold them (generated tokens) are left alone.
+    fn ablate(&self, level: usize, first_pos: usize, x: Tensor) -> Result<Tensor> {
+        match self.ablations.get(&level) {
+            Some(ablations) if first_pos == 0 => {
+                ablation::apply(&x, ablations, &self.target.layout)
+            }
+            _ => Ok(x),
+        }
+    }
+
+    fn knock_out(&mut self, layer: usize, first_pos: usize, scores: Tensor) -> Result<Tensor> {
+        let (_, n_queries, n_keys) = scores.dims3()?;
+        let pass = (first_pos, n_queries, n_keys);
+        if self.pass != pass {
+            self.masks.clear();
+            self.pass = pass;
+        }
+        let acting = self.knockouts_of(layer);
+        if !self.masks.contains_key(&acting) {
+            let mask = self.mask(&acting, pass, &scores)?;
+            self.masks.insert(acting.clone(), mask);
+        }
+        match self.masks.get(&acting) {
+            Some(Some(mask)) => attention_knockout::apply(&scores, mask),
+            _ => Ok(scores),
+        }
+    }
+
+    fn mask(
+        &self,
+        acting: &[usize],
+        pass: (usize, usize, usize),
+        scores: &Tensor,
+    ) -> Result<Option<Tensor>> {
+        let knockouts: Vec<_> = acting.iter().map(|i| &self.knockouts[*i]).collect();
+        let n_heads = self.target.n_heads;
+        let mask = attention_knockout::mask(&knockouts, &self.target.layout, n_heads, pass)?;
+        let shape = (
+            attention_knockout::mask_heads(&knockouts, n_heads),
+            pass.1,
+            pass.2,
+        );
+        Ok(match mask {
+            Some(mask) => Some(Tensor::from_vec(mask, shape, scores.device())?),
+            None => None,
+        })
+    }
+}
+
+impl Hooks for CompiledSet {
+    fn wants(&self, at: HookPoint) -> bool {
+        match at.site {
+            HookSite::ResidPre => self.ablations.contains_key(&at.layer),
+            HookSite::AttnScores => !self.knockouts_of(at.layer).is_empty(),
+            _ => false,
+        }
+    }
+
+    fn visit(&mut self, at: HookPoint, first_pos: usize, x: Tensor) -> Result<Tensor> {
+        match at.site {
+            HookSite::ResidPre => self.ablate(at.layer, first_pos, x),
+            HookSite::AttnScores => self.knock_out(at.layer, first_pos, x),
+            _ => Ok(x),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What is done to a run: interventions, compiled to hooks on the forward pass.
+//!
+//! The data is in `spec`; here it meets a model and a prompt. It reads no files: vectors and rows that come from
+//! elsewhere are handed in. It knows nothing of lenses or of what a run is for.
+
+mod ablation;
+mod attention_knockout;
+mod compiled;
+
+pub use ablation::Donor;
+pub use compiled::{CompiledSet, Target};

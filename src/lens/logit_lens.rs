@@ -1,0 +1,119 @@
+//! softmax(lm_head(final_norm(residual))): the final norm exactly once, at every level alike (paper, section 4.1).
+//!
+//! At level `n_layers` this is the model's own output. One level is read at a time, in chunks of rows, so that the
+//! full logits of all levels never exist together.
+
+use candle_core::{D, DType, Tensor};
+
+use super::readout::{LevelReadout, TokenScore};
+use super::rows::{best, read_rows};
+use crate::error::Result;
+use crate::model::{Llama, Tokenizer};
+
+/// Logits that are held at once, as numbers (64 MB in f32).
+const CHUNK: usize = 16 << 20;
+
+/// Reads the residual rows of all patches at one level, `[patch, d_model]`. `change` and `words` are left empty.
+pub fn read_level(
+    llama: &Llama,
+    resid: &Tensor,
+    top_k: usize,
+    n_words: usize,
+) -> Result<LevelReadout> {
+    let (n, _) = resid.dims2()?;
+    let mut out = LevelReadout {
+        top_k,
+        norm: l2_norms(resid)?,
+        ..LevelReadout::default()
+    };
+    let mut start = 0;
+    while start < n {
+        let rows = chunk_rows(llama.vocab_size()).min(n - start);
+        let normed = llama.final_norm(&resid.narrow(0, start, rows)?)?;
+        let logits = llama.unembed(&normed)?.flatten_all()?.to_vec1::<f32>()?; // [rows * vocab]
+        for row in read_rows(&logits, llama.vocab_size(), n_words, top_k) {
+            out.ids.extend(row.best.iter().map(|(id, _)| *id));
+            out.probs.extend(row.best.iter().map(|(_, prob)| *prob));
+            out.entropy.push(row.entropy);
+            out.log_sum_exp.push(row.log_sum_exp);
+        }
+        start += rows;
+    }
+    out.top_k = out.ids.len() / n.max(1);
+    Ok(out)
+}
+
+fn chunk_rows(vocab: usize) -> usize {
+    (CHUNK / vocab.max(1)).max(1)
+}
+
+/// Probability of some tokens in every patch of a level that was read before: `[word][patch]`.
+///
+/// `resid` is `[patch, d_model]`, `log_sum_exp` that of the level's readout: one small product, no softmax.
+pub fn word_probabilities(
+    llama: &Llama,
+    resid: &Tensor,
+    log_sum_exp: &[f32],
+    ids: &[u32],
+) -> Result<Vec<Vec<f32>>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let normed = llama.final_norm(resid)?;
+    let logits = llama
+        .unembedding_rows(ids)?
+        .matmul(&normed.t()?)?
+        .to_dtype(DType::F32)?; // [word, patch]
+    let probability = |(logit, lse): (&f32, &f32)| (logit - lse).exp();
+    let rows = logits.to_vec2::<f32>()?;
+    Ok(rows
+        .iter()
+        .map(|row| row.iter().zip(log_sum_exp).map(probability).collect())
+        .collect())
+}
+
+/// ‖edited − clean‖ / ‖clean‖ per row of two `[patch, d_model]` streams. Rows that are equal give exactly 0.
+pub fn relative_change(edited: &Tensor, clean: &Tensor) -> Result<Vec<f32>> {
+    let difference = l2_norms(&(edited.to_dtype(DType::F32)? - clean.to_dtype(DType::F32)?)?)?;
+    let clean = l2_norms(clean)?;
+    Ok(difference
+        .iter()
+        .zip(clean)
+        .map(|(d, c)| {
+            if *d == 0.0 {
+                0.0
+            } else {
+                d / c.max(f32::MIN_POSITIVE)
+            }
+        })
+        .collect())
+}
+
+/// `[n, d] -> [n]`
+fn l2_norms(x: &Tensor) -> Result<Vec<f32>> {
+    Ok(x.to_dtype(DType::F32)?
+        .sqr()?
+        .sum(D::Minus1)?
+        .sqrt()?
+        .to_vec1::<f32>()?)
+}
+
+/// The `k` best candidates of a row of logits, `[vocab]`, with probabilities over the whole vocabulary.
+pub fn next_token(logits: &[f32], tokenizer: &Tokenizer, k: usize) -> Result<Vec<TokenScore>> {
+    let n_words = tokenizer.n_words().min(logits.len());
+    let readout = read_rows(logits, logits.len(), n_words, k);
+    let scores = readout
+        .iter()
+        .flat_map(|row| &row.best)
+        .zip(best(&logits[..n_words], k));
+    scores
+        .map(|(&(id, prob), (_, logit))| {
+            Ok(TokenScore {
+                id,
+                text: tokenizer.decode(&[id])?,
+                prob,
+                logit,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,8 @@
+//! How to read a run: the logit lens. It turns residual rows into words; it changes nothing and keeps nothing.
+
+mod logit_lens;
+mod readout;
+mod rows;
+
+pub use logit_lens::{next_token, read_level, relative_change, word_probabilities};
+pub use readout::{LevelReadout, TokenScore};

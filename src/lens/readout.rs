@@ -1,0 +1,42 @@
+//! What the lens reads, as plain data: no tensors, no text beyond a candidate's own.
+
+/// One level of one run, read through the logit lens. All vectors are row-major over the patches.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct LevelReadout {
+    /// Words per patch.
+    pub top_k: usize,
+    /// `[patch, k]`, best first.
+    pub ids: Vec<u32>,
+    /// `[patch, k]`.
+    pub probs: Vec<f32>,
+    /// Entropy of the whole distribution, in nats. `[patch]`
+    pub entropy: Vec<f32>,
+    /// L2 norm of the residual row. `[patch]`
+    pub norm: Vec<f32>,
+    /// Logarithm of the sum of the exponentials of all logits. `[patch]`
+    pub log_sum_exp: Vec<f32>,
+    /// ‖edited − clean‖ / ‖clean‖ of the residual row; all 0 for the clean run. `[patch]`
+    pub change: Vec<f32>,
+    /// Probability of each of the readout's words. `[word][patch]`
+    pub words: Vec<Vec<f32>>,
+}
+
+impl LevelReadout {
+    /// The `(id, probability)` pairs of a patch, best first.
+    pub fn top(&self, patch_idx: usize) -> impl Iterator<Item = (u32, f32)> + '_ {
+        let range = patch_idx * self.top_k..(patch_idx + 1) * self.top_k;
+        let ids = self.ids.get(range.clone()).unwrap_or_default();
+        let probs = self.probs.get(range).unwrap_or_default();
+        ids.iter().copied().zip(probs.iter().copied())
+    }
+}
+
+/// A candidate for the next token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenScore {
+    pub id: u32,
+    /// The tokenizer's decoding, as in the result file; for screens use [`crate::model::facts::Vocabulary::piece`].
+    pub text: String,
+    pub prob: f32,
+    pub logit: f32,
+}

@@ -1,0 +1,36 @@
+//! Activation functions by the names that checkpoints use (`ACT2FN` of transformers).
+
+use candle_core::Tensor;
+use serde::Deserialize;
+
+use crate::error::Result;
+
+/// An elementwise function between two projections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Activation {
+    /// With the error function.
+    #[serde(rename = "gelu")]
+    Gelu,
+    #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh")]
+    GeluTanh,
+    /// `x * sigmoid(1.702 x)`
+    #[serde(rename = "quick_gelu")]
+    QuickGelu,
+    #[serde(rename = "silu", alias = "swish")]
+    Silu,
+    #[serde(rename = "relu")]
+    Relu,
+}
+
+impl Activation {
+    /// Elementwise, any shape.
+    pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Gelu => x.gelu_erf()?,
+            Self::GeluTanh => x.gelu()?,
+            Self::QuickGelu => (x * candle_nn::ops::sigmoid(&(x * 1.702)?)?)?,
+            Self::Silu => x.silu()?,
+            Self::Relu => x.relu()?,
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! Keys and values of the positions that a sequence has so far, per decoder block.
+//!
+//! It only appends. Cloning is cheap: tensors are shared.
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+
+/// Rotated keys and values, `[kv_head, position, d_head]` per block.
+#[derive(Clone, Debug)]
+pub struct KvCache {
+    blocks: Vec<Option<(Tensor, Tensor)>>,
+}
+
+impl KvCache {
+    pub fn new(n_layers: usize) -> Self {
+        Self {
+            blocks: vec![None; n_layers],
+        }
+    }
+
+    /// Positions held so far.
+    pub fn len(&self) -> usize {
+        let first = self.blocks.first().and_then(Option::as_ref);
+        first.and_then(|(k, _)| k.dim(1).ok()).unwrap_or(0)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends the new rows of a block and gives all keys and values back.
+    pub(super) fn append(
+        &mut self,
+        layer: usize,
+        k: Tensor,
+        v: Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        let slot = &mut self.blocks[layer];
+        let both = match slot.take() {
+            Some((old_k, old_v)) => (
+                Tensor::cat(&[&old_k, &k], 1)?,
+                Tensor::cat(&[&old_v, &v], 1)?,
+            ),
+            None => (k, v),
+        };
+        Ok(slot.insert(both).clone())
+    }
+}

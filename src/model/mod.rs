@@ -1,0 +1,48 @@
+//! The network with its hook points: CLIP tower, projector, LLaMA decoder, and loading them.
+//!
+//! It knows nothing of interventions, lenses or windows. Sizes come from the checkpoint's config alone. candle's own
+//! LLaVA has no place to look in or reach in, so it is not used here; it serves as a second oracle in the tests.
+
+mod activation;
+mod clip;
+pub mod config;
+pub mod facts;
+pub mod hooks;
+mod kv_cache;
+mod llama;
+mod llava;
+pub mod preprocess;
+mod projector;
+mod prompt;
+mod tokenizer;
+mod weights;
+
+pub use kv_cache::KvCache;
+pub use llama::Llama;
+pub use llava::{Description, Llava};
+pub use prompt::{DEFAULT_TEMPLATE, Prompt, PromptRules};
+pub use tokenizer::Tokenizer;
+pub use weights::Inventory;
+
+use crate::error::Error;
+
+impl From<candle_core::Error> for Error {
+    /// Candle's messages may carry backtraces; only the first line is for people.
+    fn from(error: candle_core::Error) -> Self {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or("unknown").to_owned();
+        let lower = text.to_lowercase();
+        if lower.contains("out of memory") || lower.contains("out_of_memory") {
+            return Self::internal(
+                "the device has not enough memory for this run: close other programs, choose --dtype f16, or --device cpu",
+            );
+        }
+        Self::internal(format!("the computation failed: {first}"))
+    }
+}
+
+impl From<preprocess::PictureError> for Error {
+    fn from(error: preprocess::PictureError) -> Self {
+        Self::input(error.to_string())
+    }
+}

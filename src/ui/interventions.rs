@@ -1,0 +1,213 @@
+//! The list of interventions: what is done to the run, row by row; the chosen row opens its editor.
+//!
+//! All edits leave as commands. A knockout that is being set up is scratch until "Add".
+
+use egui::{Frame, Margin, RichText, Stroke, Ui};
+
+use super::ViewCtx;
+use super::ablation_form::AblationForm;
+use super::forms::{facts, heading};
+use super::knockout_form::KnockoutForm;
+use super::shortcuts::{Action, Actions, entry};
+use super::theme::GRID;
+use super::wording::{cannot_change, describe};
+use crate::index::{HeadSet, LayerRange, TokenSet};
+use crate::session::Command;
+use crate::spec::{Ablation, AttentionKnockout, Intervention};
+
+/// Scratch of the list.
+#[derive(Default)]
+pub struct InterventionsPanel {
+    ablation: AblationForm,
+    knockout: KnockoutForm,
+    /// The row that the forms' scratch belongs to.
+    edited: Option<usize>,
+    /// A knockout that is being set up.
+    new_knockout: Option<AttentionKnockout>,
+    new_form: KnockoutForm,
+}
+
+impl InterventionsPanel {
+    pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
+        if self.edited != ctx.session.view.active_row {
+            self.edited = ctx.session.view.active_row;
+            self.ablation = AblationForm::default();
+            self.knockout = KnockoutForm::default();
+        }
+        let rows = &ctx.session.experiment.interventions;
+        ui.add_space(GRID);
+        heading(ui, ctx.theme, "Interventions");
+        selection_buttons(ctx, ui, actions);
+        self.new_knockout(ctx, ui);
+        if rows.is_empty() && self.new_knockout.is_none() {
+            let text = "Nothing is ablated or knocked out. Click a patch of the picture, or select patches and use the buttons above.";
+            ui.add(egui::Label::new(RichText::new(text).small().weak()).wrap());
+        }
+        for (at, row) in rows.iter().enumerate() {
+            ui.push_id(("row", at), |ui| self.row(ctx, ui, actions, at, row));
+        }
+    }
+
+    /// Opens the form for a knockout of the selection.
+    pub fn begin_knockout(&mut self, selection: &crate::index::PatchSet) {
+        self.new_form = KnockoutForm::default();
+        self.new_knockout = Some(AttentionKnockout {
+            queries: TokenSet::Last,
+            keys: TokenSet::Patches(selection.clone()),
+            layers: LayerRange::All,
+            heads: HeadSet::All,
+            enabled: true,
+        });
+    }
+
+    /// Whether a file that was chosen for the edited row is a mean rather than a picture.
+    pub fn wants_mean_file(&self, a: &Ablation) -> bool {
+        self.ablation.wants_mean_file(a)
+    }
+
+    fn new_knockout(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui) {
+        let Some(knockout) = self.new_knockout.clone() else {
+            return;
+        };
+        card(ctx, true).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.label("New knockout");
+            if let Some((edited, _)) = self.new_form.ui(ctx, ui, &knockout) {
+                self.new_knockout = Some(edited);
+            }
+            let row = Intervention::AttentionKnockout(knockout);
+            limits(ctx, ui, &row);
+            ui.horizontal(|ui| {
+                let add = ui.add_enabled(!row.is_empty(), egui::Button::new("Add knockout"));
+                if add.on_hover_text("Add it to the list and run").clicked() {
+                    ctx.commands.send(Command::AddIntervention(row));
+                    self.new_knockout = None;
+                }
+                if ui.button("Cancel").on_hover_text("Do not add it").clicked() {
+                    self.new_knockout = None;
+                }
+            });
+        });
+    }
+
+    fn row(
+        &mut self,
+        ctx: &ViewCtx<'_>,
+        ui: &mut Ui,
+        actions: &Actions,
+        at: usize,
+        row: &Intervention,
+    ) {
+        let active = ctx.session.view.active_row == Some(at);
+        card(ctx, active).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            title(ctx, ui, at, row, active);
+            limits(ctx, ui, row);
+            if active {
+                ui.add_space(GRID);
+                self.editor(ctx, ui, actions, at, row);
+            }
+        });
+    }
+
+    fn editor(
+        &mut self,
+        ctx: &ViewCtx<'_>,
+        ui: &mut Ui,
+        actions: &Actions,
+        at: usize,
+        row: &Intervention,
+    ) {
+        let edit = match row {
+            Intervention::Ablation(a) => {
+                let edit = self.ablation.ui(ctx, ui, actions, at, a);
+                edit.map(|(a, gesture)| (Intervention::Ablation(a), gesture))
+            }
+            Intervention::AttentionKnockout(k) => {
+                let edit = self.knockout.ui(ctx, ui, k);
+                edit.map(|(k, gesture)| (Intervention::AttentionKnockout(k), gesture))
+            }
+        };
+        if let Some((to, gesture)) = edit {
+            ctx.commands.send(Command::SetIntervention {
+                row: at,
+                to,
+                gesture,
+            });
+        }
+    }
+}
+
+fn selection_buttons(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
+    let some = !ctx.session.view.selection.is_empty();
+    ui.horizontal(|ui| {
+        for action in [Action::AblateSelection, Action::KnockOutSelection] {
+            super::shortcuts::button(ui, actions, action.clone(), some).on_disabled_hover_text(
+                entry(&action).map_or_else(String::new, |e| {
+                    format!(
+                        "{}. First select patches: press S, then drag over the picture",
+                        e.full_tooltip(ui.ctx())
+                    )
+                }),
+            );
+        }
+    });
+}
+
+/// The frame of a row; the chosen one is outlined in the accent.
+fn card(ctx: &ViewCtx<'_>, active: bool) -> Frame {
+    let theme = ctx.theme;
+    let stroke = if active { theme.accent } else { theme.outline };
+    Frame::new()
+        .stroke(Stroke::new(1.0, stroke))
+        .corner_radius(4)
+        .inner_margin(Margin::symmetric(8, 6))
+}
+
+fn title(ctx: &ViewCtx<'_>, ui: &mut Ui, at: usize, row: &Intervention, active: bool) {
+    ui.horizontal_top(|ui| {
+        let mut on = row.enabled();
+        let check = egui::Checkbox::without_text(&mut on);
+        let check = ui
+            .add(check)
+            .accessible_name(format!("Intervention {} on", at + 1));
+        if check
+            .on_hover_text("Switch this row on or off; it keeps its place")
+            .changed()
+        {
+            ctx.commands.send(Command::SetEnabled { row: at, on });
+        }
+        let text = RichText::new(describe(row, facts(ctx)));
+        let text = if on { text } else { text.weak() };
+        let width = ui.available_width() - 30.0;
+        let label = egui::Label::new(text).wrap().sense(egui::Sense::click());
+        let response = ui.allocate_ui(egui::vec2(width, 0.0), |ui| {
+            ui.set_width(width);
+            // As high as the check box beside it.
+            ui.add_space(3.0);
+            ui.add(label)
+        });
+        let tip = if active {
+            "Click to close the editor"
+        } else {
+            "Click to edit; the brush then paints into this row"
+        };
+        if response.inner.on_hover_text(tip).clicked() {
+            ctx.commands
+                .send(Command::SetActiveRow((!active).then_some(at)));
+        }
+        let remove = egui::Button::new("×").frame(false);
+        let remove = ui
+            .add(remove)
+            .accessible_name(format!("Remove intervention {}", at + 1));
+        if remove.on_hover_text("Remove this row").clicked() {
+            ctx.commands.send(Command::RemoveIntervention(at));
+        }
+    });
+}
+
+fn limits(ctx: &ViewCtx<'_>, ui: &mut Ui, row: &Intervention) {
+    if let Some(text) = cannot_change(row) {
+        ui.add(egui::Label::new(RichText::new(text).small().color(ctx.theme.text_weak)).wrap());
+    }
+}

@@ -1,0 +1,294 @@
+//! One table of everything that can be asked by menu, button or key: label, tooltip and keys.
+//!
+//! Menus, tooltips, the window "Keys" and the key handling are made from it. It carries nothing out: the shell does.
+
+use std::cell::RefCell;
+
+use egui::{Key, KeyboardShortcut, Modifiers};
+
+/// What a person can ask of the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    OpenPicture,
+    OpenModel,
+    OpenSession,
+    OpenPath,
+    OpenDemo,
+    Save,
+    SaveAs,
+    Quit,
+    Undo,
+    Redo,
+    ClearInterventions,
+    ClearSelection,
+    AblateSelection,
+    KnockOutSelection,
+    AblateTool,
+    SelectTool,
+    LevelDown,
+    LevelUp,
+    LevelFirst,
+    LevelLast,
+    Play,
+    ShowGrid,
+    ShowWords,
+    ShowClean,
+    Rerun,
+    Stop,
+    Keys,
+    About,
+    /// Outside the table: things that need a value.
+    Theme(egui::ThemePreference),
+    /// A path or hub id that was typed or dropped.
+    OpenTyped(String),
+    /// A file for the replacement of this row of the interventions.
+    BrowseReplacement(usize),
+    DismissError,
+}
+
+/// When the keys of an entry count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Always,
+    /// Not while a text field has the focus or a menu is open.
+    NotTyping,
+    /// Not while any widget but the level slider has the focus.
+    NothingFocused,
+}
+
+/// One row of the table.
+pub struct Entry {
+    pub action: Action,
+    pub label: &'static str,
+    pub tooltip: &'static str,
+    pub keys: &'static [KeyboardShortcut],
+    pub when: When,
+}
+
+const CTRL_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
+
+const fn ctrl(key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(Modifiers::COMMAND, key)
+}
+
+const fn ctrl_shift(key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(CTRL_SHIFT, key)
+}
+
+const fn plain(key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(Modifiers::NONE, key)
+}
+
+macro_rules! table {
+    ($($action:ident, $label:literal, $tooltip:literal, [$($key:expr),*], $when:ident;)*) => {
+        &[$(Entry {
+            action: Action::$action,
+            label: $label,
+            tooltip: $tooltip,
+            keys: &[$($key),*],
+            when: When::$when,
+        }),*]
+    };
+}
+
+/// All entries, in the order of the window "Keys".
+pub const TABLE: &[Entry] = table! {
+    OpenPicture, "Open picture…", "Choose the picture that the model looks at", [ctrl(Key::O)], Always;
+    OpenSession, "Open session…", "Open a session file", [ctrl_shift(Key::O)], Always;
+    OpenModel, "Open model folder…", "Choose a folder with a LLaVA-1.5 model in Hugging Face form", [], Always;
+    OpenPath, "Open path…", "Type the path of a picture, a model folder or a session", [ctrl(Key::L)], Always;
+    OpenDemo, "Back to the demo", "The model and the picture that Patchglass brings along", [], Always;
+    Save, "Save session", "Write the session to its file", [ctrl(Key::S)], Always;
+    SaveAs, "Save session as…", "Write the session to another file", [ctrl_shift(Key::S)], Always;
+    Quit, "Quit", "Close the window", [ctrl(Key::Q)], Always;
+    Undo, "Undo", "Take back the last change of the experiment", [ctrl(Key::Z)], NotTyping;
+    Redo, "Redo", "Make the change again that was taken back", [ctrl_shift(Key::Z), ctrl(Key::Y)], NotTyping;
+    ClearInterventions, "Clear interventions", "Remove all ablations and knockouts", [ctrl_shift(Key::Backspace)], NotTyping;
+    ClearSelection, "Clear selection", "Deselect all patches", [plain(Key::Escape)], NotTyping;
+    AblateSelection, "Ablate selection", "Replace the selected patches by the mean of the picture's patches", [ctrl(Key::E)], NotTyping;
+    KnockOutSelection, "Knock out selection…", "Stop tokens from attending to the selected patches", [ctrl(Key::K)], NotTyping;
+    AblateTool, "Ablate", "Click or drag over patches to ablate or restore them", [plain(Key::A)], NotTyping;
+    SelectTool, "Select", "Click or drag over patches to select them", [plain(Key::S)], NotTyping;
+    LevelDown, "One level down", "Show the level before", [plain(Key::ArrowLeft)], NothingFocused;
+    LevelUp, "One level up", "Show the next level", [plain(Key::ArrowRight)], NothingFocused;
+    LevelFirst, "First level", "Show the embeddings", [plain(Key::Home)], NothingFocused;
+    LevelLast, "Last level", "Show the model's output", [plain(Key::End)], NothingFocused;
+    Play, "Play levels", "Step through the levels by itself", [plain(Key::Space)], NothingFocused;
+    ShowGrid, "Grid", "Lines between the patches", [plain(Key::G)], NotTyping;
+    ShowWords, "Words", "The likeliest word in every patch", [plain(Key::W)], NotTyping;
+    ShowClean, "Clean run", "Show the words of the run without interventions", [plain(Key::C)], NotTyping;
+    Rerun, "Run again", "Run the same again, for example after a file was mended", [ctrl(Key::R)], Always;
+    Stop, "Stop the run", "Stop what runs now and keep the last result", [ctrl(Key::Period)], Always;
+    Keys, "Keys…", "All keys", [plain(Key::F1)], Always;
+    About, "About Patchglass…", "What this is, and what the demo model can and cannot do", [], Always;
+};
+
+/// The row of an action that has one.
+pub fn entry(action: &Action) -> Option<&'static Entry> {
+    TABLE.iter().find(|entry| entry.action == *action)
+}
+
+impl Entry {
+    /// The first key in words, empty where there is none.
+    pub fn key_text(&self, ctx: &egui::Context) -> String {
+        self.keys
+            .first()
+            .map_or_else(String::new, |key| key_text(ctx, key))
+    }
+
+    /// All keys in words.
+    pub fn all_keys_text(&self, ctx: &egui::Context) -> String {
+        let keys: Vec<_> = self.keys.iter().map(|key| key_text(ctx, key)).collect();
+        keys.join(" or ")
+    }
+
+    /// The tooltip, which names the key.
+    pub fn full_tooltip(&self, ctx: &egui::Context) -> String {
+        match self.key_text(ctx) {
+            key if key.is_empty() => self.tooltip.to_owned(),
+            key => format!("{} ({key})", self.tooltip),
+        }
+    }
+}
+
+/// Keys by name rather than by symbol: not every font has the symbols.
+fn key_text(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> String {
+    let is_mac = ctx.os().is_mac();
+    let names = egui::ModifierNames::NAMES;
+    let modifiers = names.format(&shortcut.modifiers, is_mac);
+    let key = match shortcut.logical_key {
+        Key::ArrowLeft => "Left",
+        Key::ArrowRight => "Right",
+        Key::Period => ".",
+        key => key.name(),
+    };
+    match modifiers.is_empty() {
+        true => key.to_owned(),
+        false => format!("{modifiers}+{key}"),
+    }
+}
+
+/// The actions whose keys were pressed in this frame; takes those keys out of the input.
+pub fn pressed(ctx: &egui::Context, level_slider: egui::Id) -> Vec<Action> {
+    let typing = ctx.text_edit_focused() || egui::Popup::is_any_open(ctx);
+    let focused = ctx.memory(|m| m.focused()).filter(|id| *id != level_slider);
+    let counts = |when: When| match when {
+        When::Always => true,
+        When::NotTyping => !typing,
+        When::NothingFocused => focused.is_none(),
+    };
+    let mut actions = Vec::new();
+    ctx.input_mut(|input| {
+        // Egui lets Ctrl+O match Ctrl+Shift+O too, so those with Shift go first.
+        for with_shift in [true, false] {
+            for entry in TABLE.iter().filter(|entry| counts(entry.when)) {
+                for key in entry
+                    .keys
+                    .iter()
+                    .filter(|k| k.modifiers.shift == with_shift)
+                {
+                    if input.consume_shortcut(key) {
+                        actions.push(entry.action.clone());
+                    }
+                }
+            }
+        }
+    });
+    actions
+}
+
+/// Collects the actions of a frame; the shell carries them out at its end.
+#[derive(Default)]
+pub struct Actions(RefCell<Vec<Action>>);
+
+impl Actions {
+    pub fn send(&self, action: Action) {
+        self.0.borrow_mut().push(action);
+    }
+
+    /// What was sent since the last call.
+    pub fn take(&self) -> Vec<Action> {
+        self.0.take()
+    }
+}
+
+/// A button for an action of the table, with its label, tooltip and key; sends the action when clicked.
+pub fn button(
+    ui: &mut egui::Ui,
+    actions: &Actions,
+    action: Action,
+    enabled: bool,
+) -> egui::Response {
+    let Some(entry) = entry(&action) else {
+        return ui.label("");
+    };
+    let response = ui
+        .add_enabled(enabled, egui::Button::new(entry.label))
+        .on_hover_text(entry.full_tooltip(ui.ctx()));
+    if response.clicked() {
+        actions.send(action);
+    }
+    response
+}
+
+/// A menu row for an action of the table.
+pub fn menu_item(ui: &mut egui::Ui, actions: &Actions, action: Action, enabled: bool) {
+    let Some(entry) = entry(&action) else {
+        return;
+    };
+    let button = match entry.key_text(ui.ctx()) {
+        key if key.is_empty() => egui::Button::new(entry.label),
+        key => egui::Button::new(entry.label).shortcut_text(key),
+    };
+    let response = ui.add_enabled(enabled, button).on_hover_text(entry.tooltip);
+    if response.clicked() {
+        actions.send(action);
+        ui.close();
+    }
+}
+
+/// A menu row with a check mark.
+pub fn menu_check(ui: &mut egui::Ui, actions: &Actions, action: Action, on: bool) {
+    let Some(entry) = entry(&action) else {
+        return;
+    };
+    let mut on = on;
+    let text = (
+        entry.label,
+        egui::Atom::grow(),
+        egui::RichText::new(entry.key_text(ui.ctx())).weak(),
+    );
+    if ui
+        .checkbox(&mut on, text)
+        .on_hover_text(entry.tooltip)
+        .clicked()
+    {
+        actions.send(action);
+        ui.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things() {
+        let keys: Vec<_> = TABLE.iter().flat_map(|e| e.keys).collect();
+        for (i, key) in keys.iter().enumerate() {
+            assert!(!keys[..i].contains(key), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn labels_are_sentence_case() {
+        for entry in TABLE {
+            assert!(
+                entry.label.starts_with(|c: char| c.is_uppercase()),
+                "{}",
+                entry.label
+            );
+            assert!(!entry.tooltip.ends_with('.'), "{}", entry.tooltip);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The bar at the top: name, menus, undo and redo, the session's name, the model and the device.
+//!
+//! It sends actions; what they do is the shell's matter.
+
+use egui::{Align, Layout, RichText, Ui};
+
+use super::ViewCtx;
+use super::shortcuts::{Action, Actions, button, menu_check, menu_item};
+use crate::spec::ModelSource;
+
+/// What the bar shows and the session does not know.
+pub struct FileState<'a> {
+    pub name: &'a str,
+    pub unsaved: bool,
+    pub theme: egui::ThemePreference,
+}
+
+pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
+    egui::MenuBar::new().ui(ui, |ui| {
+        ui.label(RichText::new("Patchglass").strong());
+        ui.menu_button("File", |ui| file_menu(ui, actions));
+        ui.menu_button("Edit", |ui| edit_menu(ctx, ui, actions));
+        ui.menu_button("View", |ui| view_menu(ctx, ui, file, actions));
+        ui.menu_button("Help", |ui| {
+            menu_item(ui, actions, Action::Keys, true);
+            menu_item(ui, actions, Action::About, true);
+        });
+        ui.separator();
+        let history = &ctx.session.history;
+        button(ui, actions, Action::Undo, history.can_undo())
+            .on_disabled_hover_text("There is nothing to undo");
+        button(ui, actions, Action::Redo, history.can_redo())
+            .on_disabled_hover_text("There is nothing to redo");
+        ui.separator();
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            chips(ctx, ui);
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                session_name(ui, file)
+            });
+        });
+    });
+}
+
+fn session_name(ui: &mut Ui, file: &FileState<'_>) {
+    let mark = if file.unsaved { " •" } else { "" };
+    let text = RichText::new(format!("{}{mark}", file.name)).weak();
+    let tip = if file.unsaved {
+        "The session has changes that are not saved"
+    } else {
+        "The session"
+    };
+    ui.add(egui::Label::new(text).truncate()).on_hover_text(tip);
+}
+
+/// Model and device, right to left.
+fn chips(ctx: &ViewCtx<'_>, ui: &mut Ui) {
+    let trace = ctx.trace.or(ctx.previous);
+    let device = trace.map_or_else(
+        || "no device yet".to_owned(),
+        |t| format!("{} · {}", t.model.device, t.model.dtype),
+    );
+    chip(
+        ctx,
+        ui,
+        &device,
+        "Where the model runs, and the type of its numbers",
+    );
+    let source = &ctx.session.experiment.model;
+    let name = match source {
+        ModelSource::Demo => "demo · grid-text".to_owned(),
+        ModelSource::Folder(path) => path
+            .file_name()
+            .unwrap_or(path.as_os_str())
+            .to_string_lossy()
+            .into_owned(),
+        ModelSource::Hub(id) => id.clone(),
+    };
+    let tip = trace.map_or_else(
+        || "The model".to_owned(),
+        |t| {
+            let m = &t.model;
+            format!(
+                "The model: {:.2} million parameters, {} blocks, {} heads, width {}, {}×{} patches",
+                m.n_params as f64 / 1e6,
+                m.n_layers,
+                m.n_heads,
+                m.d_model,
+                m.grid.rows,
+                m.grid.cols
+            )
+        },
+    );
+    chip(ctx, ui, &name, &tip);
+}
+
+fn chip(ctx: &ViewCtx<'_>, ui: &mut Ui, text: &str, tip: &str) {
+    egui::Frame::new()
+        .stroke(egui::Stroke::new(1.0, ctx.theme.outline))
+        .corner_radius(9)
+        .inner_margin(egui::Margin::symmetric(8, 2))
+        .show(ui, |ui| ui.label(RichText::new(text).small()))
+        .response
+        .on_hover_text(tip);
+}
+
+fn file_menu(ui: &mut Ui, actions: &Actions) {
+    for action in [
+        Action::OpenPicture,
+        Action::OpenModel,
+        Action::OpenPath,
+        Action::OpenDemo,
+    ] {
+        menu_item(ui, actions, action, true);
+    }
+    ui.separator();
+    for action in [Action::OpenSession, Action::Save, Action::SaveAs] {
+        menu_item(ui, actions, action, true);
+    }
+    ui.separator();
+    menu_item(ui, actions, Action::Quit, true);
+}
+
+fn edit_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
+    let session = ctx.session;
+    let selected = !session.view.selection.is_empty();
+    menu_item(ui, actions, Action::Undo, session.history.can_undo());
+    menu_item(ui, actions, Action::Redo, session.history.can_redo());
+    ui.separator();
+    menu_item(ui, actions, Action::AblateSelection, selected);
+    menu_item(ui, actions, Action::KnockOutSelection, selected);
+    menu_item(ui, actions, Action::ClearSelection, selected);
+    menu_item(
+        ui,
+        actions,
+        Action::ClearInterventions,
+        !session.experiment.interventions.is_empty(),
+    );
+    ui.separator();
+    menu_item(ui, actions, Action::Rerun, true);
+    menu_item(ui, actions, Action::Stop, ctx.progress.is_some());
+}
+
+fn view_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
+    let view = &ctx.session.view;
+    menu_check(ui, actions, Action::ShowGrid, view.show_grid);
+    menu_check(ui, actions, Action::ShowWords, view.show_words);
+    menu_check(ui, actions, Action::ShowClean, view.show_clean);
+    ui.separator();
+    use egui::ThemePreference as P;
+    for (preference, name) in [
+        (P::Dark, "Dark"),
+        (P::Light, "Light"),
+        (P::System, "As the system"),
+    ] {
+        if ui
+            .radio(file.theme == preference, name)
+            .on_hover_text("Colours of the window")
+            .clicked()
+        {
+            actions.send(Action::Theme(preference));
+            ui.close();
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Every state of the window as a picture under `target/window/`, to be looked at. Nothing is compared.
+
+use egui::Key;
+use egui_kittest::kittest::Queryable as _;
+use patchglass::session::{Command, Session, update};
+
+use super::{App, ask, fake_engine, open, settle, wait};
+
+/// A session with both kinds of rows, one of them in its editor.
+pub fn full() -> Session {
+    let mut session = Session::demo();
+    session.grid = Some(fake_engine::GRID);
+    for json in [
+        r#"{"type":"ablation","patches":"r7c3-r12c8"}"#,
+        r#"{"type":"attention_knockout","queries":"last","keys":"patches:r3c4-r6c9","layers":"5..=7"}"#,
+        r#"{"type":"ablation","patches":"r2c3","layer":4,"with":{"noise":7},"enabled":false}"#,
+    ] {
+        update(
+            &mut session,
+            Command::AddIntervention(serde_json::from_str(json).unwrap()),
+        );
+    }
+    session.view.active_row = Some(0);
+    session.view.selection = "r15c12-r18c20".parse().unwrap();
+    session
+}
+
+/// Pictures of every state, to be looked at: `target/window/`.
+pub fn draw_all() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("../window");
+    std::fs::create_dir_all(&folder).unwrap();
+    for theme in [egui::Theme::Dark, egui::Theme::Light] {
+        for (size, width) in [([1440.0, 900.0], 1440), ([900.0, 600.0], 900)] {
+            for state in [
+                "first", "loading", "running", "full", "knockout", "error", "about", "keys",
+                "menu", "drop",
+            ] {
+                let mut harness = state_of(state, size, theme);
+                let name = format!(
+                    "{state}-{width}-{}.png",
+                    format!("{theme:?}").to_lowercase()
+                );
+                harness.render().unwrap().save(folder.join(name)).unwrap();
+            }
+        }
+    }
+}
+
+fn state_of(state: &str, size: [f32; 2], theme: egui::Theme) -> App {
+    let mut session = if matches!(state, "first" | "loading") {
+        Session::demo()
+    } else {
+        full()
+    };
+    match state {
+        "loading" => session.experiment.prompt = "load".to_owned(),
+        "knockout" => session.view.active_row = Some(1),
+        _ => {}
+    }
+    let (mut harness, _) = open(session, size, theme);
+    if state == "loading" {
+        harness.run_steps(4);
+        std::thread::park_timeout(std::time::Duration::from_millis(50));
+        harness.run_steps(4);
+        return harness;
+    }
+    settle(&mut harness);
+    match state {
+        "running" => {
+            ask(&mut harness, "hang");
+            wait(&mut harness, "it hangs", |app| {
+                app.trace().is_some_and(|t| !t.complete)
+            });
+        }
+        "error" => ask(&mut harness, "fail"),
+        "about" => {
+            harness.get_by_label("Help").click();
+            harness.run_steps(3);
+            harness.get_by_label("About Patchglass…").click();
+        }
+        "keys" => harness.key_press(Key::F1),
+        "menu" => harness.get_by_label("File").click(),
+        "drop" => harness
+            .input_mut()
+            .hovered_files
+            .push(egui::HoveredFile::default()),
+        _ => {}
+    }
+    harness.run_steps(if state == "drop" { 1 } else { 4 });
+    harness
+}
