@@ -78,7 +78,10 @@ pub mod index;
 pub mod intervene;
 pub mod lens;
 pub mod model;
+#[cfg(feature = "gui")]
+pub mod render;
 pub mod session;
 pub mod spec;
 #[cfg(feature = "gui")]
 pub mod ui;
+pub mod words_png;

@@ -1,7 +1,10 @@
 //! Characters that vocabularies need and no built-in font has, drawn by rule: the mark of a space and angle brackets.
 
 use egui::epaint::text::{GlyphBitmap, GlyphRasterizer, GlyphRasterizerRequest, RasterizedGlyph};
-use egui::{Color32, ColorImage, Vec2, vec2};
+use egui::{Color32, ColorImage, FontId, Painter, Vec2, vec2};
+
+/// Stands for a character that can be drawn by nothing.
+const UNKNOWN: char = '□';
 
 /// Asked only about characters that no font has.
 pub fn rasterizer() -> GlyphRasterizer {
@@ -17,6 +20,15 @@ pub fn rasterizer() -> GlyphRasterizer {
             }
         },
     )
+}
+
+/// The text with every character replaced that neither a font nor the rasterizer has.
+pub fn drawable(text: &str, font: &FontId, painter: &Painter) -> String {
+    painter.fonts_mut(|fonts| {
+        let mut known = |c| matches!(c, '␣' | '⟨' | '⟩') || fonts.has_glyph(font, c);
+        let chars = text.chars();
+        chars.map(|c| if known(c) { c } else { UNKNOWN }).collect()
+    })
 }
 
 /// A flat tray below the baseline's height, as wide as a letter.

@@ -1,119 +1,330 @@
-//! A stand-in for the picture panel: the shell's tests need its cells; the real panel takes its place.
+//! The picture panel: the picture with heat, words and marks in every patch, its hover card, and the bar below it.
+//!
+//! It reads a [`ViewCtx`] and sends commands. Its own state is scratch: zoom, the stroke that is being drawn, what
+//! was uploaded. It computes nothing about the model.
 
-use egui::{Align2, FontId, Rect, Sense, Stroke, Ui, pos2, vec2};
+mod brush;
+mod controls;
+mod empty;
+mod ground;
+mod hover_card;
+mod marks;
+mod viewport;
+mod words;
 
-use super::ViewCtx;
+use eframe::egui_wgpu::RenderState;
+use egui::{Event, Key, Modifiers, PointerButton, Pos2, Rect, Sense, Ui, Vec2, vec2};
+
+use self::brush::Brush;
+use self::controls::Controls;
+use self::ground::{Ground, Overlay};
+use self::viewport::{Placed, Viewport};
+use self::words::Words;
+use super::{ShownLevel, ViewCtx, heat};
+use crate::engine::trace::Trace;
 use crate::index::Patch;
-use crate::session::{Command, GestureId, Tool};
 
+/// Strength of what belongs to the run before.
+const STALE: f32 = 0.65;
+/// Points of the wheel that magnify e times.
+const WHEEL: f32 = 300.0;
+
+/// The panel's scratch.
 pub struct ImageGrid {
-    stroke: Option<(GestureId, bool)>,
+    viewport: Viewport,
+    brush: Brush,
+    ground: Ground,
+    words: Words,
+    controls: Controls,
+    /// Last position of a pan.
+    panning: Option<Pos2>,
+    /// The patch that the keyboard is at, once an arrow key was used.
+    cursor: Option<Patch>,
 }
 
 impl ImageGrid {
-    pub fn new(_render_state: Option<&eframe::egui_wgpu::RenderState>) -> Self {
-        Self { stroke: None }
+    /// With a render state the heat map is drawn by the shader, without one cell by cell.
+    pub fn new(render_state: Option<&RenderState>) -> Self {
+        if let Some(render_state) = render_state {
+            crate::render::heatmap::install(render_state);
+        }
+        Self {
+            viewport: Viewport::default(),
+            brush: Brush::default(),
+            ground: Ground::new(render_state.is_some()),
+            words: Words::default(),
+            controls: Controls::default(),
+            panning: None,
+            cursor: None,
+        }
     }
 
+    /// Fills the space that it is given.
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui) {
-        let area = ui.available_rect_before_wrap();
-        ui.allocate_rect(area, Sense::hover());
+        let full = ui.available_rect_before_wrap();
+        let bar_height = controls::height(full.width());
+        let (area, bar) = full.split_top_bottom_at_y((full.bottom() - bar_height).max(full.top()));
         ui.painter().rect_filled(area, 0.0, ctx.theme.canvas);
-        let Some(grid) = ctx.session.grid else {
-            let text = if ctx.progress.is_some() {
-                "Loading the model …"
-            } else {
-                "No picture yet"
-            };
-            ui.painter().text(
-                area.center(),
-                Align2::CENTER_CENTER,
-                text,
-                FontId::proportional(18.0),
-                ctx.theme.text_weak,
-            );
-            return;
-        };
-        let side = (area.shrink(16.0).size() - vec2(0.0, 48.0)).min_elem();
-        let cell = (side / grid.cols as f32).floor();
-        let origin = area.center() - vec2(cell * grid.cols as f32, cell * grid.rows as f32) / 2.0;
-        let released = ui.input(|i| i.pointer.any_released());
-        let pointer = ui.input(|i| {
-            i.pointer
-                .interact_pos()
-                .filter(|_| i.pointer.primary_down())
+        ui.painter().rect_filled(bar, 0.0, ctx.theme.panel);
+        let shown = shown(ctx);
+        match ctx.trace.or(ctx.previous) {
+            Some(trace) if trace.picture.size > 0 && !trace.model.grid.is_empty() => {
+                self.picture(ctx, trace, shown.as_ref(), area, ui);
+            }
+            _ => empty::show(ctx, area.shrink(8.0), ui),
+        }
+        let heat = shown.and_then(|_| heat::of_view(ctx));
+        let bar = bar.shrink2(vec2(8.0, 0.0));
+        ui.scope_builder(egui::UiBuilder::new().max_rect(bar), |ui| {
+            self.controls.ui(ctx, heat.as_ref(), ui);
         });
-        for patch in grid.patches() {
-            let at = pos2(
-                origin.x + f32::from(patch.col) * cell,
-                origin.y + f32::from(patch.row) * cell,
-            );
-            self.cell(
-                ctx,
-                ui,
-                patch,
-                Rect::from_min_size(at, vec2(cell, cell)),
-                pointer,
-            );
-        }
-        if released {
-            self.stroke = None;
-        }
+        ui.advance_cursor_after_rect(full);
     }
 
-    fn cell(
+    fn picture(
         &mut self,
         ctx: &ViewCtx<'_>,
-        ui: &Ui,
-        patch: Patch,
-        rect: Rect,
-        pointer: Option<egui::Pos2>,
+        trace: &Trace,
+        shown: Option<&ShownLevel<'_>>,
+        area: Rect,
+        ui: &mut Ui,
     ) {
-        let view = &ctx.session.view;
-        let on = match view.tool {
-            Tool::Ablate => ctx
-                .session
-                .painted()
-                .is_some_and(|(_, set)| set.contains(patch)),
-            Tool::Select => view.selection.contains(patch),
-        };
-        let response = ui.interact(rect, ui.scope_id().with(patch), Sense::click_and_drag());
-        let name = format!("Patch row {} column {}", patch.row, patch.col);
-        response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, on, &name));
-        let fill = if on {
-            ctx.theme.accent_weak
-        } else {
-            ctx.theme.panel
-        };
-        ui.painter().rect(
-            rect,
-            0.0,
-            fill,
-            Stroke::new(1.0, ctx.theme.outline),
-            egui::StrokeKind::Inside,
-        );
-        let begun = response.is_pointer_button_down_on() || response.dragged();
-        let touched =
-            pointer.is_some_and(|at| rect.contains(at)) && (begun || self.stroke.is_some());
-        let by_key = response.clicked() && self.stroke.is_none() && pointer.is_none();
-        if !touched && !by_key {
+        let grid = trace.model.grid;
+        let area = area.shrink(4.0);
+        let before = self.viewport.place(area, grid, ui.pixels_per_point());
+        let sense = ui.interact(area, ui.scope_id().with("picture"), Sense::drag());
+        sense.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, "Picture"));
+        self.navigate(ui, &before);
+        let placed = self.viewport.place(area, grid, ui.pixels_per_point());
+        self.stroke(ctx, ui, &placed);
+        self.move_cursor(ctx, ui, &sense, &placed);
+        self.draw(ctx, trace, shown, &placed, ui);
+        cells(ctx, &placed, ui);
+        let pointed = pointer_in(area, ui).and_then(|pos| placed.patch_at(pos));
+        let hovered = pointed.or(self.cursor).filter(|_| self.panning.is_none());
+        self.cursor_icon(ui, pointed.is_some());
+        if let Some(patch) = hovered {
+            let painter = ui.painter().with_clip_rect(area.expand(4.0));
+            marks::hovered(patch, &placed, &painter);
+            if !self.brush.is_active() {
+                hover_card::show(ctx, shown, patch, placed.cell(patch), ui);
+            }
+        }
+    }
+
+    /// Wheel, pinch, and what brings the whole picture back.
+    fn navigate(&mut self, ui: &Ui, placed: &Placed) {
+        let area = placed.area;
+        if let Some(pointer) = pointer_in(area, ui) {
+            let (scroll, pinch) = ui.input(|i| (i.smooth_scroll_delta.y, i.zoom_delta()));
+            let factor = (scroll / WHEEL).exp() * pinch;
+            if factor != 1.0 {
+                self.viewport.zoom_at(pointer, factor, placed);
+                ui.input_mut(|i| i.smooth_scroll_delta = Vec2::ZERO);
+            }
+            if ui.input(|i| i.pointer.button_double_clicked(PointerButton::Middle)) {
+                self.viewport = Viewport::default();
+            }
+        }
+        if !ui.ctx().text_edit_focused()
+            && ui.input(|i| i.key_pressed(Key::Num0) && i.modifiers.is_none())
+        {
+            self.viewport = Viewport::default();
+        }
+    }
+
+    /// Walks through the pointer's events in order, so that fast drags keep their whole path.
+    fn stroke(&mut self, ctx: &ViewCtx<'_>, ui: &Ui, placed: &Placed) {
+        let events = ui.input(|i| i.events.clone());
+        for event in events {
+            match event {
+                Event::PointerButton {
+                    pos,
+                    button,
+                    pressed: true,
+                    modifiers,
+                } if owns(pos, placed.area, ui) => {
+                    self.press(ctx, placed, pos, button, modifiers);
+                }
+                Event::PointerButton { pressed: false, .. } => {
+                    self.brush.release(ctx.commands);
+                    self.panning = None;
+                }
+                Event::PointerMoved(pos) => self.follow(ctx, placed, pos),
+                Event::Key {
+                    key: Key::Escape, ..
+                } => self.brush.cancel(),
+                _ => {}
+            }
+        }
+        // A release outside the window may never be told.
+        if !ui.input(|i| i.pointer.any_down()) {
+            self.brush.release(ctx.commands);
+            self.panning = None;
+        }
+    }
+
+    fn press(
+        &mut self,
+        ctx: &ViewCtx<'_>,
+        placed: &Placed,
+        pos: Pos2,
+        button: PointerButton,
+        modifiers: Modifiers,
+    ) {
+        self.cursor = None;
+        match button {
+            PointerButton::Primary if !modifiers.command => {
+                self.brush
+                    .press(pos, modifiers, placed, ctx.session, ctx.commands);
+            }
+            PointerButton::Primary | PointerButton::Middle | PointerButton::Secondary => {
+                self.panning = Some(pos);
+            }
+            PointerButton::Extra1 | PointerButton::Extra2 => {}
+        }
+    }
+
+    fn follow(&mut self, ctx: &ViewCtx<'_>, placed: &Placed, pos: Pos2) {
+        if let Some(last) = self.panning {
+            self.viewport.pan(pos - last, placed);
+            self.panning = Some(pos);
+        }
+        self.brush.move_to(pos, placed, ctx.commands);
+    }
+
+    /// With the keyboard focus on the picture, arrows move a cursor and Enter is a click.
+    fn move_cursor(&mut self, ctx: &ViewCtx<'_>, ui: &Ui, sense: &egui::Response, placed: &Placed) {
+        if !sense.has_focus() {
+            self.cursor = None;
             return;
         }
-        let (gesture, paint) = *self
-            .stroke
-            .get_or_insert_with(|| (ctx.commands.new_gesture(), !on));
-        if by_key {
-            self.stroke = None;
+        let filter = egui::EventFilter {
+            horizontal_arrows: true,
+            vertical_arrows: true,
+            ..egui::EventFilter::default()
+        };
+        ui.memory_mut(|m| m.set_focus_lock_filter(sense.id, filter));
+        let at = self.cursor.get_or_insert(Patch::new(0, 0));
+        let (rows, cols) = (placed.grid.rows as u16, placed.grid.cols as u16);
+        ui.input(|i| {
+            let n = |key| i.num_presses(key) as u16;
+            at.row = (at.row + n(Key::ArrowDown)).min(rows - 1);
+            at.row = at.row.saturating_sub(n(Key::ArrowUp));
+            at.col = (at.col + n(Key::ArrowRight)).min(cols - 1);
+            at.col = at.col.saturating_sub(n(Key::ArrowLeft));
+        });
+        if ui.input(|i| i.key_pressed(Key::Enter)) {
+            brush::toggle(*at, ctx.session, ctx.commands);
         }
-        if on != paint {
-            ctx.commands.send(match view.tool {
-                Tool::Ablate => Command::Paint {
-                    patch,
-                    on: paint,
-                    gesture,
-                },
-                Tool::Select => Command::SelectPatch { patch, on: paint },
-            });
+    }
+
+    fn draw(
+        &mut self,
+        ctx: &ViewCtx<'_>,
+        trace: &Trace,
+        shown: Option<&ShownLevel<'_>>,
+        placed: &Placed,
+        ui: &Ui,
+    ) {
+        let view = &ctx.session.view;
+        let strength = if shown.is_some_and(|s| s.stale) {
+            STALE
+        } else {
+            1.0
+        };
+        let overlay = Overlay {
+            heat: shown.and_then(|_| heat::of_view(ctx)),
+            opacity: view.opacity * strength,
+            show_grid: view.show_grid,
+        };
+        let painter = ui.painter().with_clip_rect(placed.area);
+        self.ground.draw(&trace.picture, &overlay, placed, &painter);
+        let around = ui.painter().with_clip_rect(placed.area.expand(3.0));
+        let darkened = marks::below_words(ctx.session, placed, &around);
+        self.ground.darken(&darkened);
+        if let Some(shown) = shown
+            && view.show_words
+        {
+            let vocabulary = &shown.trace.model.vocabulary;
+            let readout = shown.readout;
+            self.words.draw(
+                readout,
+                vocabulary,
+                placed,
+                &self.ground,
+                strength,
+                &painter,
+            );
         }
+        marks::above_words(ctx.session, placed, &around);
+        if let Some((first, last, _)) = self.brush.rectangle() {
+            marks::rectangle(first, last, placed, &around);
+        }
+        progress_line(ctx, placed, &around);
+    }
+
+    fn cursor_icon(&self, ui: &Ui, on_patch: bool) {
+        let command = ui.input(|i| i.modifiers.command);
+        let icon = match (self.panning.is_some(), on_patch) {
+            (true, _) => egui::CursorIcon::Grabbing,
+            (false, true) if command => egui::CursorIcon::Grab,
+            (false, true) => egui::CursorIcon::Crosshair,
+            (false, false) => return,
+        };
+        ui.ctx().set_cursor_icon(icon);
+    }
+}
+
+/// The level to draw, unless it was read from another picture or grid than the one on screen.
+fn shown<'a>(ctx: &'a ViewCtx<'_>) -> Option<ShownLevel<'a>> {
+    let picture = ctx.trace.or(ctx.previous)?;
+    ctx.shown().filter(|shown| {
+        shown.trace.picture.revision == picture.picture.revision
+            && shown.trace.model.grid == picture.model.grid
+    })
+}
+
+/// One widget per cell for assistive technology and scripts. The pointer's clicks are the brush's.
+fn cells(ctx: &ViewCtx<'_>, placed: &Placed, ui: &Ui) {
+    let id = ui.scope_id().with("patch");
+    for patch in placed.grid.patches() {
+        let id = id.with((patch.row, patch.col));
+        // Not focusable: 576 stops of the Tab key would be no way through the window.
+        let response = ui.interact(placed.cell(patch), id, Sense::CLICK);
+        let marked = brush::is_marked(ctx.session, patch);
+        response.widget_info(|| {
+            let name = format!("Patch row {} column {}", patch.row, patch.col);
+            egui::WidgetInfo::selected(egui::Role::Button, true, marked, name)
+        });
+        if response.clicked() && !response.clicked_by(PointerButton::Primary) {
+            brush::toggle(patch, ctx.session, ctx.commands);
+        }
+    }
+}
+
+/// Whether a point belongs to the picture and nothing lies above it there.
+fn owns(pos: Pos2, area: Rect, ui: &Ui) -> bool {
+    area.contains(pos)
+        && ui.clip_rect().contains(pos)
+        && ui
+            .ctx()
+            .layer_id_at(pos)
+            .is_none_or(|layer| layer == ui.layer_id())
+}
+
+fn pointer_in(area: Rect, ui: &Ui) -> Option<Pos2> {
+    let pointer = ui.input(|i| i.pointer.hover_pos());
+    pointer.filter(|pos| owns(*pos, area, ui))
+}
+
+/// A thin line along the picture's upper edge while a run goes on.
+fn progress_line(ctx: &ViewCtx<'_>, placed: &Placed, painter: &egui::Painter) {
+    if let Some((_, fraction)) = &ctx.progress {
+        let visible = placed.visible();
+        let track = visible.with_max_y(visible.top() + 2.0);
+        painter.rect_filled(track, 0.0, ctx.theme.panel.gamma_multiply(0.8));
+        let done = track.with_max_x(track.left() + track.width() * fraction.clamp(0.0, 1.0));
+        painter.rect_filled(done, 0.0, ctx.theme.text);
     }
 }

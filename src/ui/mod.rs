@@ -11,6 +11,7 @@ mod candidates;
 pub mod draft;
 mod forms;
 mod glyphs;
+pub mod heat;
 pub mod help;
 pub mod image_grid;
 pub mod interventions;

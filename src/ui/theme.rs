@@ -59,3 +59,24 @@ impl Theme {
         }
     }
 }
+
+/// Colours over the picture: the same in dark and light, because the picture is.
+pub mod over_picture {
+    use egui::Color32;
+
+    /// Words on dark ground, and the halo of words on light ground.
+    pub const INK_LIGHT: Color32 = Color32::from_rgb(0xff, 0xff, 0xff);
+    /// Words on light ground, the halo of words on dark ground, the underlay of lines.
+    pub const INK_DARK: Color32 = Color32::from_rgb(0x0c, 0x0d, 0x10);
+    /// What the person did, over the picture: the accent, always with dark beneath it.
+    pub const ACCENT: Color32 = Color32::from_rgb(0xff, 0x9f, 0x45);
+    /// Lies over an ablated patch, under its hatching: the model does not see what is there.
+    pub const SCRIM: Color32 = Color32::from_rgba_premultiplied(0x08, 0x09, 0x0b, 0x78);
+    /// Grid lines: straight colour and alpha, for the shader.
+    pub const GRID: [f32; 4] = [0.0, 0.0, 0.0, 0.18];
+
+    /// An opaque colour of the picture or of a colour scale.
+    pub const fn rgb([r, g, b]: [u8; 3]) -> Color32 {
+        Color32::from_rgb(r, g, b)
+    }
+}

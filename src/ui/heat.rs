@@ -1,0 +1,198 @@
+//! What a heat map shows: from a level's readout and a kind to values, the ends of the scale and a name.
+//!
+//! Pure; it knows no colour and draws nothing. Unknown values are NaN.
+
+use super::ViewCtx;
+use crate::engine::trace::{LevelReadout, ModelFacts};
+use crate::session::HeatKind;
+
+/// One heat map, row-major over the patches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heat {
+    pub kind: HeatKind,
+    pub values: Vec<f32>,
+    /// The values that the ends of the colour scale stand for.
+    pub range: (f32, f32),
+}
+
+/// The heat map of the level on screen; `None` when it is off or nothing is read yet.
+pub fn of_view(ctx: &ViewCtx<'_>) -> Option<Heat> {
+    let shown = ctx.shown()?;
+    of_level(shown.readout, &shown.trace.model, ctx.session.view.heat)
+}
+
+/// The heat map of one level.
+pub fn of_level(readout: &LevelReadout, model: &ModelFacts, kind: HeatKind) -> Option<Heat> {
+    let n = model.grid.len();
+    let padded = |values: &[f32]| -> Vec<f32> {
+        let mut values = values.to_vec();
+        values.resize(n, f32::NAN);
+        values
+    };
+    let (values, range) = match kind {
+        HeatKind::Off => return None,
+        HeatKind::TopProbability => {
+            let top = |patch| readout.top(patch).next().map_or(f32::NAN, |(_, p)| p);
+            ((0..n).map(top).collect(), (0.0, 1.0))
+        }
+        HeatKind::Entropy => {
+            // Fixed for a model, so that levels can be compared: a uniform distribution is the upper end.
+            let uniform = (model.vocabulary.pieces.len().max(2) as f32).ln();
+            (padded(&readout.entropy), (0.0, uniform))
+        }
+        HeatKind::Norm => {
+            let values = padded(&readout.norm);
+            let range = extent(&values);
+            (values, range)
+        }
+        HeatKind::Word => {
+            let word = readout.words.first().map_or(&[][..], Vec::as_slice);
+            (padded(word), (0.0, 1.0))
+        }
+        HeatKind::Change => {
+            let values = padded(&readout.change);
+            let top = extent(&values).1;
+            (values, (0.0, top))
+        }
+    };
+    Some(Heat {
+        kind,
+        values,
+        range,
+    })
+}
+
+/// Smallest and largest known value; `(0, 0)` where there is none.
+fn extent(values: &[f32]) -> (f32, f32) {
+    let known = values.iter().copied().filter(|v| v.is_finite());
+    let (low, high) = known.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), v| {
+        (low.min(v), high.max(v))
+    });
+    if low <= high { (low, high) } else { (0.0, 0.0) }
+}
+
+/// The kind as the menu names it.
+pub fn label(kind: HeatKind) -> &'static str {
+    match kind {
+        HeatKind::Off => "No heat map",
+        HeatKind::TopProbability => "Top word probability",
+        HeatKind::Entropy => "Entropy",
+        HeatKind::Norm => "Residual norm",
+        HeatKind::Word => "Probability of a word",
+        HeatKind::Change => "Change against clean run",
+    }
+}
+
+/// What it means, for a tooltip.
+pub fn explanation(kind: HeatKind) -> &'static str {
+    match kind {
+        HeatKind::Off => "The picture as the model sees it.",
+        HeatKind::TopProbability => {
+            "Probability of the most likely word of every patch, by the logit lens."
+        }
+        HeatKind::Entropy => {
+            "How undecided a patch is: entropy of its distribution over all words. The scale ends at the entropy of a uniform distribution."
+        }
+        HeatKind::Norm => {
+            "Length (L2 norm) of the patch's vector in the residual stream. The scale spans this level."
+        }
+        HeatKind::Word => "Probability of the typed word in every patch, by the logit lens.",
+        HeatKind::Change => {
+            "How far the interventions moved the patch's vector: the distance to the clean run, relative to the clean vector's length."
+        }
+    }
+}
+
+/// The unit of the numbers, for the legend and the hover card.
+pub fn unit(kind: HeatKind) -> &'static str {
+    match kind {
+        HeatKind::Entropy => "nats",
+        HeatKind::Norm => "L2 norm",
+        HeatKind::Change => "relative",
+        HeatKind::Off | HeatKind::TopProbability | HeatKind::Word => "probability",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::trace::Vocabulary;
+    use crate::index::PatchGrid;
+
+    fn model() -> ModelFacts {
+        ModelFacts {
+            name: "test".to_owned(),
+            grid: PatchGrid::new(1, 3),
+            n_layers: 2,
+            n_heads: 1,
+            d_model: 4,
+            image_size: 3,
+            n_params: 0,
+            device: String::new(),
+            dtype: String::new(),
+            template: String::new(),
+            vocabulary: Arc::new(Vocabulary {
+                pieces: vec!["a".to_owned(), "b".to_owned()],
+                is_word: vec![true; 2],
+            }),
+            default_level: 1,
+        }
+    }
+
+    fn readout() -> LevelReadout {
+        LevelReadout {
+            top_k: 2,
+            ids: vec![0, 1, 1, 0, 0, 1],
+            probs: vec![0.9, 0.1, 0.6, 0.4, 0.5, 0.5],
+            entropy: vec![0.1, 0.2, 0.3],
+            norm: vec![4.0, f32::NAN, 9.0],
+            log_sum_exp: vec![0.0; 3],
+            change: vec![0.0, 0.25, 0.5],
+            words: vec![vec![0.2, 0.3, 0.4]],
+        }
+    }
+
+    fn heat(kind: HeatKind) -> Heat {
+        of_level(&readout(), &model(), kind).unwrap()
+    }
+
+    #[test]
+    fn probabilities_have_a_fixed_scale() {
+        assert_eq!(heat(HeatKind::TopProbability).values, [0.9, 0.6, 0.5]);
+        assert_eq!(heat(HeatKind::TopProbability).range, (0.0, 1.0));
+        assert_eq!(heat(HeatKind::Word).values, [0.2, 0.3, 0.4]);
+        assert_eq!(heat(HeatKind::Word).range, (0.0, 1.0));
+    }
+
+    #[test]
+    fn the_other_scales_tell_the_truth() {
+        assert_eq!(heat(HeatKind::Norm).range, (4.0, 9.0));
+        assert_eq!(heat(HeatKind::Change).range, (0.0, 0.5));
+        assert!((heat(HeatKind::Entropy).range.1 - 2.0f32.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_is_not_read_is_unknown() {
+        let mut empty = readout();
+        empty.words.clear();
+        empty.change.truncate(1);
+        let word = of_level(&empty, &model(), HeatKind::Word).unwrap();
+        assert!(word.values.iter().all(|v| v.is_nan()) && word.values.len() == 3);
+        let change = of_level(&empty, &model(), HeatKind::Change).unwrap();
+        assert!(change.values[1].is_nan());
+        assert_eq!(change.range, (0.0, 0.0));
+        let nothing = LevelReadout::default();
+        for kind in HeatKind::ALL {
+            let heat = of_level(&nothing, &model(), kind);
+            assert_eq!(heat.is_none(), kind == HeatKind::Off);
+        }
+        assert!(
+            of_level(&nothing, &model(), HeatKind::TopProbability)
+                .unwrap()
+                .values[2]
+                .is_nan()
+        );
+    }
+}
