@@ -1,0 +1,221 @@
+//! The real window, headless, with the real engine and the demo model behind it: clicks change words and answers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+
+#[path = "support/real.rs"]
+mod real;
+
+use std::time::Instant;
+
+use egui::{Event, Modifiers, PointerButton, Pos2};
+use egui_kittest::kittest::Queryable as _;
+use patchglass::engine::trace::Trace;
+use patchglass::index::Patch;
+use patchglass::session::Session;
+use patchglass::spec::PictureSource;
+use real::{App, open, settle, value};
+
+const BEFORE: &str = "A crab, a dinosaur and a banana on the snow.";
+
+fn top_words(trace: &Trace, level: usize) -> Vec<u32> {
+    let readout = trace.edited.levels[level].as_ref().unwrap();
+    readout.ids.iter().step_by(readout.top_k).copied().collect()
+}
+
+fn centre(harness: &App, patch: Patch) -> Pos2 {
+    let label = format!("Patch row {} column {}", patch.row, patch.col);
+    harness.get_by_label(&label).rect().center()
+}
+
+fn press(harness: &mut App, pos: Pos2, pressed: bool, modifiers: Modifiers) {
+    let button = PointerButton::Primary;
+    harness.event(Event::PointerButton {
+        pos,
+        button,
+        pressed,
+        modifiers,
+    });
+    harness.step();
+}
+
+/// Drags through the centres of patches; gives the time of each frame in milliseconds.
+fn drag(harness: &mut App, patches: &[Patch], modifiers: Modifiers) -> Vec<f64> {
+    let path: Vec<Pos2> = patches.iter().map(|p| centre(harness, *p)).collect();
+    harness.event(Event::PointerMoved(path[0]));
+    harness.step();
+    press(harness, path[0], true, modifiers);
+    let mut frames = Vec::new();
+    for pos in &path {
+        let since = Instant::now();
+        harness.event(Event::PointerMoved(*pos));
+        harness.step();
+        frames.push(since.elapsed().as_secs_f64() * 1e3);
+    }
+    press(harness, path[path.len() - 1], false, modifiers);
+    frames
+}
+
+#[test]
+fn opens_with_words_in_the_cells() {
+    let mut harness = open(Session::demo());
+    settle(&mut harness);
+    assert_eq!(value(&harness, "Answer before"), BEFORE);
+    assert_eq!(value(&harness, "Answer after"), BEFORE);
+    assert!(value(&harness, "Status").contains("CPU"));
+    let trace = harness.state().trace().unwrap();
+    let words = top_words(trace, trace.model.default_level);
+    let dinosaur = words[7 * 24 + 11];
+    assert_eq!(trace.model.vocabulary.short(dinosaur), "dinosaur");
+}
+
+#[test]
+fn a_click_on_an_object_changes_what_is_read_and_undo_brings_it_back() {
+    let mut harness = open(Session::demo());
+    settle(&mut harness);
+    let level = harness.state().trace().unwrap().model.default_level;
+    let clean = harness.state().trace().unwrap().clone();
+
+    harness.get_by_label("Patch row 7 column 11").click();
+    harness.step();
+    settle(&mut harness);
+    let edited = harness.state().trace().unwrap().clone();
+    let patch = 7 * 24 + 11;
+    let (before, after) = (top_words(&clean, level), top_words(&edited, level));
+    assert_eq!(
+        before[..patch],
+        after[..patch],
+        "no word before the patch can change"
+    );
+    let changed = (patch..before.len())
+        .filter(|i| before[*i] != after[*i])
+        .count();
+    println!(
+        "one patch: {changed} of {} words after it changed",
+        before.len() - patch
+    );
+    assert!(changed > 0);
+    assert_ne!(edited.edited.answer.probs, edited.baseline.answer.probs);
+
+    harness.get_by_label("Undo").click();
+    harness.step();
+    settle(&mut harness);
+    let undone = harness.state().trace().unwrap();
+    assert_eq!(undone.edited, clean.edited);
+    assert!(!harness.state().session().history.can_undo());
+}
+
+#[test]
+fn painting_over_an_object_takes_it_out_of_the_answer() {
+    let mut harness = open(Session::demo());
+    settle(&mut harness);
+    // Shift drags a rectangle: the dinosaur, in one gesture.
+    let shift = Modifiers::SHIFT;
+    drag(
+        &mut harness,
+        &[Patch::new(4, 8), Patch::new(8, 12), Patch::new(10, 15)],
+        shift,
+    );
+    settle(&mut harness);
+    assert_eq!(
+        harness.state().session().painted().unwrap().1.to_string(),
+        "r4c8-r10c15"
+    );
+    assert_eq!(value(&harness, "Answer before"), BEFORE);
+    assert_eq!(
+        value(&harness, "Answer after"),
+        "A crab and a banana on the snow."
+    );
+    harness.get_by_label("Undo").click();
+    harness.step();
+    settle(&mut harness);
+    assert_eq!(value(&harness, "Answer after"), BEFORE);
+    assert!(
+        !harness.state().session().history.can_undo(),
+        "a drag is one step"
+    );
+}
+
+#[test]
+fn a_drag_over_30_patches_ends_in_one_run_of_the_last_state() {
+    let mut harness = open(Session::demo());
+    settle(&mut harness);
+    let row =
+        |row: u16| (0..15).map(move |col| Patch::new(row, if row == 17 { col } else { 14 - col }));
+    let path: Vec<Patch> = row(17).chain(row(18)).collect();
+    let mut frames = drag(&mut harness, &path, Modifiers::NONE);
+    settle(&mut harness);
+    frames.sort_by(f64::total_cmp);
+    println!(
+        "frames of the drag: median {:.1} ms, slowest {:.1} ms",
+        frames[15], frames[29]
+    );
+    let session = harness.state().session();
+    assert_eq!(session.painted().unwrap().1.to_string(), "r17c0-r18c14");
+    let trace = harness.state().trace().unwrap();
+    assert!(trace.complete && trace.has_edits);
+    // The words on screen are those of a run of exactly this state.
+    let mut fresh = open(Session {
+        history: Default::default(),
+        ..session.clone()
+    });
+    settle(&mut fresh);
+    assert_eq!(fresh.state().trace().unwrap().edited, trace.edited);
+    harness.get_by_label("Undo").click();
+    harness.step();
+    assert!(
+        harness
+            .state()
+            .session()
+            .experiment
+            .interventions
+            .is_empty(),
+        "one undo step"
+    );
+}
+
+/// Bad input in the window: the same sentence as on the command line, and the window goes on.
+#[test]
+fn a_picture_that_cannot_be_read_is_told_and_the_window_goes_on() {
+    let mut session = Session::demo();
+    session.experiment.picture = PictureSource::File("no-such-picture.png".into());
+    let mut harness = open(session);
+    settle(&mut harness);
+    let message = harness.state().error().unwrap().to_owned();
+    assert!(
+        message.contains("no-such-picture.png") && message.contains("does not exist"),
+        "{message}"
+    );
+    assert_eq!(value(&harness, "Error"), message);
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/samples/scene-2.png");
+    harness
+        .input_mut()
+        .dropped_files
+        .push(std::sync::Arc::new(Dropped(path)));
+    harness.step();
+    settle(&mut harness);
+    assert_eq!(harness.state().error(), None);
+    assert_eq!(
+        value(&harness, "Answer before"),
+        "A dinosaur, an apple and a violin on the grass."
+    );
+}
+
+/// A file that is let go over the window.
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|e| e.to_string())
+    }
+}
