@@ -7,7 +7,7 @@ use super::picture::EncodedPicture;
 use super::protocol::RunSpec;
 use super::state::RunState;
 use super::trace::{RunReadout, Timing, Trace, WordToken};
-use crate::model::Llava;
+use crate::model::{Llava, Prompt};
 
 /// The two runs of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(super) struct Job<'a> {
     pub spec: &'a RunSpec,
     pub model: Arc<Llava>,
     pub picture: EncodedPicture,
+    pub prompt: Arc<Prompt>,
     pub words: Vec<WordToken>,
     pub has_edits: bool,
     pub started: Instant,
@@ -49,7 +50,11 @@ impl Job<'_> {
         complete: bool,
     ) -> Arc<Trace> {
         let readout = |state: Option<&RunState>| -> Arc<RunReadout> {
-            Arc::new(state.map(|s| s.readout.clone()).unwrap_or_default())
+            let nothing = || RunReadout {
+                levels: vec![None; self.model.facts.n_layers + 1],
+                ..RunReadout::default()
+            };
+            Arc::new(state.map_or_else(nothing, |state| state.readout.clone()))
         };
         let baseline = readout(clean);
         let edited = if self.has_edits {
@@ -57,16 +62,12 @@ impl Job<'_> {
         } else {
             baseline.clone()
         };
-        let prompt = clean.map(|state| state.prompt.clone());
         Arc::new(Trace {
             id: self.spec.id,
             model: self.model.facts.clone(),
             picture: self.picture.seen.clone(),
-            layout: prompt
-                .as_ref()
-                .map(|p| Arc::new(p.layout.clone()))
-                .unwrap_or_default(),
-            input_ids: prompt.map(|p| Arc::new(p.ids.clone())).unwrap_or_default(),
+            layout: Arc::new(self.prompt.layout.clone()),
+            input_ids: Arc::new(self.prompt.ids.clone()),
             words: self.words.clone(),
             baseline,
             edited,

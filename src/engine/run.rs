@@ -188,11 +188,13 @@ impl Engine {
             .iter()
             .map(|word| model.tokenizer.word_token(word));
         let words = words.collect::<Result<_>>()?;
+        let prompt = Arc::new(model.prompt(&spec.experiment)?);
         let has_edits = spec.experiment.active().next().is_some();
         Ok(Job {
             spec,
             model,
             picture,
+            prompt,
             words,
             has_edits,
             started,
@@ -236,6 +238,8 @@ impl Engine {
             .is_some_and(|kept| kept.is_of(&experiment, job, &[]))
         {
             (self.clean, self.edited) = (None, None);
+            // The picture is shown while its words are still being read.
+            self.emit(job, false, monitor);
             let since = Instant::now();
             self.clean =
                 Some(self.forward(job, experiment, Vec::new(), Stage::CleanRun, monitor)?);
@@ -274,7 +278,7 @@ impl Engine {
         stage: Stage,
         monitor: &mut dyn Monitor,
     ) -> Result<Kept> {
-        let prompt = Arc::new(job.model.prompt(&experiment)?);
+        let prompt = job.prompt.clone();
         let hooks = self.compile(job, &experiment.interventions, monitor)?;
         let embeds = job.model.embed_prompt(&prompt, &job.picture.visual)?;
         let mut watch = Watch {
@@ -299,14 +303,14 @@ impl Engine {
         rows: &[Intervention],
         monitor: &mut dyn Monitor,
     ) -> Result<CompiledSet> {
-        let prompt = job.model.prompt(&job.spec.experiment)?;
-        let target = target(&job.model, &prompt);
+        let prompt = &job.prompt;
+        let target = target(&job.model, prompt);
         let (model, spec) = (&job.model, job.spec);
         let mut outside = Outside {
             model,
             device: &self.device,
             dtype: self.dtype,
-            prompt: &prompt,
+            prompt,
             spec,
             monitor,
         };

@@ -2,12 +2,12 @@
 //!
 //! Nothing here draws.
 
-/// What a level of the residual stream is, in words. Blocks count from 0: level 7 is the stream after block 6.
+/// What a level of the residual stream is, in words: level n is the stream after the n-th block.
 pub fn level_label(level: usize, n_layers: usize) -> String {
     match level {
         0 => "embeddings".to_owned(),
         level if level >= n_layers => "model output".to_owned(),
-        level => format!("after block {}", level - 1),
+        level => format!("after block {level}"),
     }
 }
 
@@ -45,10 +45,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_counted_from_zero() {
+    fn levels_are_named_by_the_blocks_that_have_run() {
         assert_eq!(level_label(0, 8), "embeddings");
-        assert_eq!(level_label(1, 8), "after block 0");
-        assert_eq!(level_label(7, 8), "after block 6");
+        assert_eq!(level_label(1, 8), "after block 1");
+        assert_eq!(level_label(7, 8), "after block 7");
         assert_eq!(level_label(8, 8), "model output");
     }
 

@@ -68,10 +68,14 @@ impl ViewCtx<'_> {
     }
 
     /// The readout of the level on screen, of the edited run or (with `show_clean`) the clean one; from the run
-    /// before where the new one has not come so far.
+    /// before, if it was of the same picture, where the new one has not come so far.
     pub fn shown(&self) -> Option<ShownLevel<'_>> {
         let level = self.level();
-        for (trace, stale) in [(self.trace, false), (self.previous, true)] {
+        let previous = self.previous.filter(|previous| {
+            self.trace
+                .is_none_or(|trace| trace.picture.revision == previous.picture.revision)
+        });
+        for (trace, stale) in [(self.trace, false), (previous, true)] {
             let Some(trace) = trace else { continue };
             let run = if self.session.view.show_clean {
                 &trace.baseline
