@@ -87,7 +87,7 @@ impl ImageGrid {
         trace: &Trace,
         shown: Option<&ShownLevel<'_>>,
         area: Rect,
-        ui: &mut Ui,
+        ui: &Ui,
     ) {
         let grid = trace.model.grid;
         let area = area.shrink(4.0);

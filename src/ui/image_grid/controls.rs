@@ -12,8 +12,9 @@ use crate::ui::{ViewCtx, labels};
 
 /// Height of one row of the bar.
 const ROW: f32 = 28.0;
-/// From this width on, everything fits into one row.
-const WIDE: f32 = 960.0;
+/// From these widths on, everything fits into one row, and everything about the heat map into the first of two.
+const WIDE: f32 = 1180.0;
+const MEDIUM: f32 = 760.0;
 /// Typing has stopped after this many seconds without a key.
 const TYPING_PAUSE: f64 = 0.6;
 /// A key that is down for this many seconds is held, not pressed.
@@ -41,27 +42,31 @@ pub fn height(width: f32) -> f32 {
 
 impl Controls {
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, heat: Option<&Heat>, ui: &mut Ui) {
-        let wide = ui.available_width() >= WIDE;
+        let width = ui.available_width();
+        let (wide, narrow) = (width >= WIDE, width < MEDIUM);
         ui.spacing_mut().item_spacing = vec2(2.0 * GRID, GRID);
         ui.add_space(GRID);
         row(ui, |ui| {
-            self.heat_row(ctx, heat, ui);
+            heat_choice(ctx, ui);
+            if !narrow {
+                legend(ctx, heat, false, ui);
+            }
+            if ctx.session.view.heat == HeatKind::Word {
+                self.word_field(ctx, ui);
+            }
             if wide {
                 view_row(ctx, ui);
             }
         });
         if !wide {
-            row(ui, |ui| view_row(ctx, ui));
+            row(ui, |ui| {
+                if narrow {
+                    legend(ctx, heat, true, ui);
+                }
+                view_row(ctx, ui);
+            });
         }
         self.peek(ctx, ui);
-    }
-
-    fn heat_row(&mut self, ctx: &ViewCtx<'_>, heat: Option<&Heat>, ui: &mut Ui) {
-        heat_choice(ctx, ui);
-        legend(ctx, heat, ui);
-        if ctx.session.view.heat == HeatKind::Word {
-            self.word_field(ctx, ui);
-        }
     }
 
     fn word_field(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui) {
@@ -143,8 +148,9 @@ fn heat_choice(ctx: &ViewCtx<'_>, ui: &mut Ui) {
 }
 
 /// The colour scale with true numbers at its ends; its room stays reserved where there is no heat map.
-fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, ui: &mut Ui) {
-    let (rect, response) = ui.allocate_exact_size(vec2(236.0, ROW), Sense::hover());
+fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, narrow: bool, ui: &mut Ui) {
+    let (width, bar_width) = if narrow { (156.0, 52.0) } else { (236.0, 96.0) };
+    let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::hover());
     let kind = ctx.session.view.heat;
     if kind == HeatKind::Off {
         return;
@@ -155,8 +161,8 @@ fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, ui: &mut Ui) {
     let number = FontId::monospace(11.5);
     let weak = ctx.theme.text_weak;
     let bar = Rect::from_min_size(
-        pos2(rect.left() + 38.0, rect.center().y - 5.0),
-        Vec2::new(96.0, 10.0),
+        pos2(rect.left() + 32.0, rect.center().y - 5.0),
+        Vec2::new(bar_width, 10.0),
     );
     let at = |x: f32| pos2(x, rect.center().y);
     use egui::Align2;
@@ -176,13 +182,12 @@ fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, ui: &mut Ui) {
     );
     let unit = FontId::proportional(12.0);
     let high_end = bar.right() + 12.0 + 7.0 * high.chars().count() as f32;
-    painter.text(
-        at(high_end),
-        Align2::LEFT_CENTER,
-        heat::unit(kind),
-        unit,
-        weak,
-    );
+    let unit_text = if narrow {
+        heat::short_unit(kind)
+    } else {
+        heat::unit(kind)
+    };
+    painter.text(at(high_end), Align2::LEFT_CENTER, unit_text, unit, weak);
     painter.add(scale_mesh(bar));
     let edge = egui::Stroke::new(1.0, ctx.theme.outline);
     painter.rect_stroke(bar, 0.0, edge, egui::StrokeKind::Outside);
@@ -259,7 +264,7 @@ fn view_row(ctx: &ViewCtx<'_>, ui: &mut Ui) {
     let view = &ctx.session.view;
     let label = ui.label("Opacity");
     let mut opacity = view.opacity;
-    ui.spacing_mut().slider_width = 84.0;
+    ui.spacing_mut().slider_width = 64.0;
     let slider = egui::Slider::new(&mut opacity, 0.0..=1.0).show_value(false);
     let slider = ui
         .add_enabled(view.heat != HeatKind::Off, slider)
