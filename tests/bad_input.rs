@@ -2,6 +2,13 @@
 //!
 //! The program is run for real, in a temporary folder that holds a good checkpoint, picture and session to spoil.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

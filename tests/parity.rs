@@ -3,6 +3,13 @@
 //!
 //! How the goldens are made: `tests/golden/README.md`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+
 #[path = "support/golden.rs"]
 mod golden;
 

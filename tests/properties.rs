@@ -1,5 +1,12 @@
 //! What must hold for every model and every set of interventions, on small random models with printed seeds.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+
 #[path = "support/golden.rs"]
 #[expect(
     dead_code,

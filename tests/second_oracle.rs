@@ -1,6 +1,13 @@
 //! The second oracle: candle-transformers' own CLIP and LLaMA, on the same weights, against our hooked ones; and the
 //! completeness of the hook points.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 

@@ -1,6 +1,13 @@
 //! Rules of the house that the compiler does not check: which module may name what, how long a file may be, that every
 //! file says what it is.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+
 use std::path::{Path, PathBuf};
 
 /// A word in the source, and the only places under `src/` that may say it.

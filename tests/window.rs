@@ -8,6 +8,9 @@
 
 mod support;
 
+#[path = "support/file_tests.rs"]
+mod file_tests;
+
 use std::time::Instant;
 
 use egui::accesskit::{Role, Toggled};
@@ -316,37 +319,16 @@ fn set_text(harness: &mut App, label: &str, text: &str) {
 }
 
 #[test]
-fn a_typed_path_opens_a_session_and_saving_writes_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("mine.json");
+fn no_answer_is_said_in_words() {
     let mut session = Session::demo();
-    session.experiment.prompt = "Is there a banjo?".to_owned();
-    patchglass::session::file::save(&session, &path).unwrap();
-    let (mut harness, _) = app();
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::L);
-    harness.run_steps(3);
-    harness
-        .get_by_label("Path")
-        .type_text(path.to_str().unwrap());
-    harness.step();
-    harness.key_press(Key::Enter);
-    settle(&mut harness);
-    assert_eq!(
-        harness.state().session().experiment.prompt,
-        "Is there a banjo?"
+    session.experiment.decode.max_new_tokens = 0;
+    let (harness, _) = app_with(session);
+    assert!(
+        harness
+            .query_by_label_contains("No answer was asked for")
+            .is_some()
     );
-    ask(&mut harness, "And a bed?");
-    assert!(harness.query_by_label_contains("mine •").is_some());
-    harness.key_press_modifiers(Modifiers::COMMAND, Key::S);
-    settle(&mut harness);
-    assert!(harness.query_by_label_contains("mine •").is_none());
-    assert_eq!(
-        patchglass::session::file::load(&path)
-            .unwrap()
-            .experiment
-            .prompt,
-        "And a bed?"
-    );
+    assert!(harness.query_by_label("Answer before").is_none());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use eframe::egui_wgpu::WgpuSetup;
 use eframe::wgpu;
@@ -37,11 +38,15 @@ where
         file,
         engine,
     } = options;
+    let opened = Arc::new(AtomicBool::new(false));
+    quiet_until(opened.clone());
+    let is_open = opened.clone();
     let run = move || {
         eframe::run_native(
             "patchglass",
             native_options(),
             Box::new(move |cc| {
+                is_open.store(true, Ordering::SeqCst);
                 Ok(Box::new(
                     PatchglassApp::new(cc, session, engine).with_file(file),
                 ))
@@ -51,9 +56,24 @@ where
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(no_window(&error.to_string())),
+        Err(panic) if opened.load(Ordering::SeqCst) => Err(Error::internal(format!(
+            "the window stopped inside Patchglass ({}); please report this",
+            panic_text(panic.as_ref())
+        ))),
         // A missing library makes the keyboard code panic rather than fail.
         Err(panic) => Err(no_window(&panic_text(panic.as_ref()))),
     }
+}
+
+/// Until the window is open, a panic on this thread is told by our own sentence alone.
+fn quiet_until(opened: Arc<AtomicBool>) {
+    let before = std::panic::take_hook();
+    let here = std::thread::current().id();
+    std::panic::set_hook(Box::new(move |panic| {
+        if opened.load(Ordering::SeqCst) || std::thread::current().id() != here {
+            before(panic);
+        }
+    }));
 }
 
 fn native_options() -> eframe::NativeOptions {
@@ -99,6 +119,11 @@ fn wayland_is_dead() -> bool {
 
 /// One sentence: why, and what to do.
 fn no_window(cause: &str) -> Error {
+    // The window library names its own source file ahead of the reason.
+    let cause = match cause.split_once("os error at ") {
+        Some((_, at)) => at.split_once(": ").map_or(at, |(_file, reason)| reason),
+        None => cause,
+    };
     let headless = "`patchglass run SESSION.json` needs no window";
     let advice = if cause.contains("neither WAYLAND_DISPLAY") {
         return Error::internal(format!(
@@ -130,10 +155,13 @@ mod tests {
     fn every_failure_says_what_to_do() {
         for (cause, words) in [
             (
-                "winit EventLoopError: os error: neither WAYLAND_DISPLAY nor WAYLAND_SOCKET nor DISPLAY is set.",
+                "winit EventLoopError: os error at /src/mod.rs:7: neither WAYLAND_DISPLAY nor WAYLAND_SOCKET nor DISPLAY is set.",
                 "xvfb-run",
             ),
-            ("Failed to open connection to X server", "check DISPLAY"),
+            (
+                "winit EventLoopError: os error at /src/mod.rs:7: Failed to open connection to X server",
+                "check DISPLAY",
+            ),
             (
                 "Library libxkbcommon-x11.so could not be loaded.",
                 "libxkbcommon-x11-0",
@@ -144,7 +172,7 @@ mod tests {
             ),
         ] {
             let error = no_window(cause).to_string();
-            assert!(error.contains(words) && !error.contains('\n'), "{error}");
+            assert!(error.contains(words) && !error.contains("/src/"), "{error}");
         }
     }
 }

@@ -49,7 +49,7 @@ fn text(d: &Description, inventory: &Inventory) -> String {
     let memory = |bytes: u64| megabytes(working_memory(d, inventory, n_tokens, bytes));
     [
         format!("model            {}", d.name),
-        format!("architecture     LLaVA-1.5: CLIP tower, two-layer projector, LLaMA decoder"),
+        "architecture     LLaVA-1.5: CLIP tower, two-layer projector, LLaMA decoder".to_owned(),
         format!("parameters       {:.2} M in {} tensors", inventory.n_params as f64 / 1e6, inventory.n_tensors),
         format!("weights          {} as {}", megabytes(inventory.n_bytes), inventory.dtypes.join(", ")),
         format!(

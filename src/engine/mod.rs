@@ -15,5 +15,6 @@ mod state;
 pub mod trace;
 pub mod worker;
 
+pub use dump::Named;
 pub use hub::hub_folder;
 pub use run::{Engine, EngineOptions};

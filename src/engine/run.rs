@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use candle_core::{DType, Device};
 
-use super::device;
 use super::hub::hub_folder;
 use super::job::{Job, Which, ms};
 use super::outside::{self, Outside, target};
@@ -16,6 +15,7 @@ use super::picture::{self, EncodedPicture, FileStamp, PictureKey};
 use super::protocol::{DTypeChoice, DeviceChoice, Event, Monitor, RunSpec, Runner, Stage};
 use super::state::{RunState, Watch};
 use super::trace::{Timing, Trace};
+use super::{device, dump};
 use crate::error::{Error, Result};
 use crate::intervene::CompiledSet;
 use crate::model::Llava;
@@ -133,11 +133,11 @@ impl Engine {
     ///
     /// # Errors
     /// No run yet; a failing device.
-    pub fn dump(&mut self, patterns: bool) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
-        super::dump::collect(self.last_parts()?, patterns)
+    pub fn dump(&mut self, patterns: bool) -> Result<Vec<dump::Named>> {
+        dump::collect(self.last_parts()?, patterns)
     }
 
-    fn last_parts(&mut self) -> Result<super::dump::Parts<'_>> {
+    fn last_parts(&mut self) -> Result<dump::Parts<'_>> {
         let none = || Error::internal("there is no run to dump");
         let (_, model) = self.model.as_ref().ok_or_else(none)?;
         let picture = self.picture.as_ref().ok_or_else(none)?;
@@ -146,7 +146,7 @@ impl Engine {
             .as_mut()
             .or(self.clean.as_mut())
             .ok_or_else(none)?;
-        Ok(super::dump::Parts {
+        Ok(dump::Parts {
             model,
             pixel_values: &picture.pixel_values,
             visual: &picture.visual,
@@ -267,7 +267,7 @@ impl Engine {
     }
 
     fn forward(
-        &mut self,
+        &self,
         job: &Job<'_>,
         experiment: Experiment,
         outside: Vec<Option<FileStamp>>,

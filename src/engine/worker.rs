@@ -124,7 +124,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn work<R: Runner>(mut self, make: impl Fn() -> Result<R>) {
+    fn work<R: Runner>(self, make: impl Fn() -> Result<R>) {
         let mut runner = None;
         while let Some(spec) = self.next_request() {
             let id = spec.id;
@@ -133,13 +133,7 @@ impl Worker {
                     Some(runner) => runner,
                     none => none.insert(make()?),
                 };
-                runner.run(
-                    &spec,
-                    &mut Line {
-                        id,
-                        worker: &mut self,
-                    },
-                )
+                runner.run(&spec, &mut Line { id, worker: &self })
             }));
             let event = match outcome {
                 Ok(Ok(())) => continue,
@@ -179,7 +173,7 @@ impl Worker {
         }
     }
 
-    fn send(&mut self, event: Event) {
+    fn send(&self, event: Event) {
         // A send fails only when the window is gone; then `latest` says STOP and the loop ends.
         if self.sender.send(event).is_ok() {
             (self.wake)();
@@ -190,7 +184,7 @@ impl Worker {
 /// The monitor of one run.
 struct Line<'a> {
     id: RunId,
-    worker: &'a mut Worker,
+    worker: &'a Worker,
 }
 
 impl Monitor for Line<'_> {

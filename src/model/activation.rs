@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 use serde::Deserialize;
 
+use super::ops;
 use crate::error::Result;
 
 /// An elementwise function between two projections.
@@ -28,6 +29,7 @@ impl Activation {
         Ok(match self {
             Self::Gelu => x.gelu_erf()?,
             Self::GeluTanh => x.gelu()?,
+            Self::QuickGelu if ops::is_fast(x) => ops::quick_gelu(&x.contiguous()?)?,
             Self::QuickGelu => (x * candle_nn::ops::sigmoid(&(x * 1.702)?)?)?,
             Self::Silu => x.silu()?,
             Self::Relu => x.relu()?,

@@ -6,6 +6,7 @@ use candle_core::{DType, Tensor};
 
 use super::config::VisionConfig;
 use super::llama::Linear;
+use super::ops;
 use super::weights::{Part, Weights};
 use crate::error::Result;
 
@@ -144,8 +145,14 @@ impl EncoderLayer {
         let q = (split(self.q_proj.forward(x)?)? * (1.0 / (d_head as f64).sqrt()))?; // [head, n, d_head]
         let k = split(self.k_proj.forward(x)?)?;
         let v = split(self.v_proj.forward(x)?)?;
-        let scores = q.matmul(&k.t()?)?.to_dtype(DType::F32)?; // [head, query, key]
-        let pattern = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(x.dtype())?;
+        let scores = q.matmul(&k.t()?)?; // [head, query, key]
+        let pattern = match ops::is_fast(&scores) {
+            true => ops::softmax(&scores).map(|()| scores)?,
+            false => {
+                let pattern = candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?)?;
+                pattern.to_dtype(x.dtype())?
+            }
+        };
         let z = pattern.matmul(&v)?.transpose(0, 1)?.reshape((n, d))?;
         self.out_proj.forward(&z)
     }

@@ -300,12 +300,12 @@ impl RawText {
             ("head_dim", self.head_dim.unwrap_or(2)),
         ];
         positive(&sizes, "text_config", bad)?;
-        if heads % kv_heads != 0 {
+        if !heads.is_multiple_of(kv_heads) {
             let why = format!("{kv_heads} key/value heads do not divide {heads} query heads");
             return Err(bad(&at("num_key_value_heads"), why));
         }
         let head_dim = match self.head_dim {
-            None if self.hidden_size % heads != 0 => {
+            None if !self.hidden_size.is_multiple_of(heads) => {
                 let why = format!(
                     "{heads} heads do not divide hidden_size {}",
                     self.hidden_size
@@ -358,7 +358,7 @@ impl RawVision {
             ("patch_size", self.patch_size),
         ];
         positive(&sizes, "vision_config", bad)?;
-        if self.hidden_size % self.num_attention_heads != 0 {
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             let why = format!(
                 "{} heads do not divide {}",
                 self.num_attention_heads, self.hidden_size

@@ -6,8 +6,9 @@
 use candle_core::{D, DType, Device, Tensor};
 
 use super::config::TextConfig;
-use super::hooks::{HookSite as Site, Hooks, pass};
+use super::hooks::{HookPoint, HookSite as Site, Hooks, pass};
 use super::kv_cache::KvCache;
+use super::ops;
 use super::weights::{Part, Weights};
 use crate::error::Result;
 
@@ -257,33 +258,57 @@ impl Attention {
         let k = repeat_heads(k, heads / kv_heads)?; // [head, keys, d_head]
         let v = repeat_heads(v, heads / kv_heads)?;
 
-        let scale = 1.0 / (config.head_dim as f64).sqrt();
-        let scores = (q.matmul(&k.t()?)? * scale)?; // [head, query, key]
-        let scores = match &pos.mask {
-            Some(mask) => scores.broadcast_add(mask)?,
-            None => scores,
-        };
-        let scores = pass(hooks, layer, Site::AttnScores, at, scores)?;
-        let pattern = candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?)?;
-        let pattern = pass(
-            hooks,
-            layer,
-            Site::Pattern,
-            at,
-            pattern.to_dtype(x.dtype())?,
-        )?;
+        let scale = 1.0 / (config.head_dim as f32).sqrt();
+        let scores = q.matmul(&k.t()?)?; // [head, query, key]
+        let pattern = attend(scores, scale, layer, pos, hooks)?;
+        let pattern = pass(hooks, layer, Site::Pattern, at, pattern)?;
         let z = pass(hooks, layer, Site::Z, at, pattern.matmul(&v)?)?; // [head, query, d_head]
         let z = z.transpose(0, 1)?.reshape((n, heads * config.head_dim))?;
         self.o_proj.forward(&z)
     }
 }
 
+/// Products of queries and keys to the pattern, `[head, query, key]` both.
+fn attend(
+    scores: Tensor,
+    scale: f32,
+    layer: usize,
+    pos: &Positions,
+    hooks: &mut dyn Hooks,
+) -> Result<Tensor> {
+    let is_looked_at = hooks.wants(HookPoint {
+        layer,
+        site: Site::AttnScores,
+    });
+    if ops::is_fast(&scores) && !is_looked_at {
+        ops::causal_softmax(&scores, pos.first_pos, scale)?;
+        return Ok(scores);
+    }
+    let scores = (scores * f64::from(scale))?;
+    let scores = match &pos.mask {
+        Some(mask) => scores.broadcast_add(mask)?,
+        None => scores,
+    };
+    let scores = pass(hooks, layer, Site::AttnScores, pos.first_pos, scores)?;
+    if ops::is_fast(&scores) {
+        let pattern = scores.contiguous()?.copy()?;
+        ops::softmax(&pattern)?;
+        return Ok(pattern);
+    }
+    let pattern = candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?)?;
+    Ok(pattern.to_dtype(scores.dtype())?)
+}
+
 impl Mlp {
     /// `[n, d_model] -> [n, d_model]`
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let gate = self.gate_proj.forward(x)?.silu()?; // [n, d_ff]
+        let gate = self.gate_proj.forward(x)?; // [n, d_ff]
         let up = self.up_proj.forward(x)?;
-        self.down_proj.forward(&(gate * up)?)
+        let hidden = match ops::is_fast(&gate) {
+            true => ops::silu_mul(&gate, &up)?,
+            false => (gate.silu()? * up)?,
+        };
+        self.down_proj.forward(&hidden)
     }
 }
 

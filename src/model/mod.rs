@@ -11,6 +11,7 @@ pub mod hooks;
 mod kv_cache;
 mod llama;
 mod llava;
+mod ops;
 pub mod preprocess;
 mod projector;
 mod prompt;

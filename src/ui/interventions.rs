@@ -2,7 +2,7 @@
 //!
 //! All edits leave as commands. A knockout that is being set up is scratch until "Add".
 
-use egui::{Frame, Margin, RichText, Stroke, Ui};
+use egui::{Align, Button, Frame, Layout, Margin, RichText, Stroke, Ui, vec2};
 
 use super::ViewCtx;
 use super::ablation_form::AblationForm;
@@ -78,7 +78,7 @@ impl InterventionsPanel {
             let row = Intervention::AttentionKnockout(knockout);
             limits(ctx, ui, &row);
             ui.horizontal(|ui| {
-                let add = ui.add_enabled(!row.is_empty(), egui::Button::new("Add knockout"));
+                let add = ui.add_enabled(!row.is_empty(), Button::new("Add knockout"));
                 if add.on_hover_text("Add it to the list and run").clicked() {
                     ctx.commands.send(Command::AddIntervention(row));
                     self.new_knockout = None;
@@ -177,33 +177,37 @@ fn title(ctx: &ViewCtx<'_>, ui: &mut Ui, at: usize, row: &Intervention, active: 
         {
             ctx.commands.send(Command::SetEnabled { row: at, on });
         }
-        let text = RichText::new(describe(row, facts(ctx)));
-        let text = if on { text } else { text.weak() };
-        let width = ui.available_width() - 30.0;
-        let label = egui::Label::new(text).wrap().sense(egui::Sense::click());
-        let response = ui.allocate_ui(egui::vec2(width, 0.0), |ui| {
-            ui.set_width(width);
-            // As high as the check box beside it.
-            ui.add_space(3.0);
-            ui.add(label)
+        ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
+            let remove = Button::new("×").frame(false).min_size(vec2(24.0, 24.0));
+            let remove = ui
+                .add(remove)
+                .accessible_name(format!("Remove intervention {}", at + 1));
+            if remove.on_hover_text("Remove this row").clicked() {
+                ctx.commands.send(Command::RemoveIntervention(at));
+            }
+            ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                words(ctx, ui, at, row, active);
+            });
         });
-        let tip = if active {
-            "Click to close the editor"
-        } else {
-            "Click to edit; the brush then paints into this row"
-        };
-        if response.inner.on_hover_text(tip).clicked() {
-            ctx.commands
-                .send(Command::SetActiveRow((!active).then_some(at)));
-        }
-        let remove = egui::Button::new("×").frame(false);
-        let remove = ui
-            .add(remove)
-            .accessible_name(format!("Remove intervention {}", at + 1));
-        if remove.on_hover_text("Remove this row").clicked() {
-            ctx.commands.send(Command::RemoveIntervention(at));
-        }
     });
+}
+
+/// What the row does, as text that chooses the row when it is clicked.
+fn words(ctx: &ViewCtx<'_>, ui: &mut Ui, at: usize, row: &Intervention, active: bool) {
+    let text = RichText::new(describe(row, facts(ctx)));
+    let text = if row.enabled() { text } else { text.weak() };
+    // As high as the check box beside it.
+    ui.add_space(3.0);
+    let label = egui::Label::new(text).wrap().sense(egui::Sense::click());
+    let tip = if active {
+        "Click to close the editor"
+    } else {
+        "Click to edit; the brush then paints into this row"
+    };
+    if ui.add(label).on_hover_text(tip).clicked() {
+        let row = (!active).then_some(at);
+        ctx.commands.send(Command::SetActiveRow(row));
+    }
 }
 
 fn limits(ctx: &ViewCtx<'_>, ui: &mut Ui, row: &Intervention) {

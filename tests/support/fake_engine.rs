@@ -149,7 +149,7 @@ impl Runner for FakeEngine {
     }
 }
 
-fn hang(monitor: &mut dyn Monitor) -> Result<()> {
+fn hang(monitor: &dyn Monitor) -> Result<()> {
     while !monitor.cancelled() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
