@@ -528,6 +528,9 @@ fn shots() {
     h.state_mut().session.view.heat = HeatKind::Word;
     h.state_mut().session.readout.words = vec!["banana".to_owned()];
     shoot(&mut h, "narrow.png");
+    h.set_size(vec2(428.0, 494.0));
+    shoot(&mut h, "narrowest.png");
+    h.set_size(vec2(560.0, 640.0));
     h.state_mut().session.view.heat = HeatKind::Off;
     shoot(&mut h, "off.png");
     h.state_mut().trace = None;

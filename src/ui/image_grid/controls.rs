@@ -12,9 +12,11 @@ use crate::ui::{ViewCtx, labels};
 
 /// Height of one row of the bar.
 const ROW: f32 = 28.0;
-/// From these widths on, everything fits into one row, and everything about the heat map into the first of two.
+/// From these widths on, everything fits into one row, everything about the heat map into the first of two, and
+/// the legend into the second of two. Below, the word has a row of its own.
 const WIDE: f32 = 1180.0;
 const MEDIUM: f32 = 760.0;
+const NARROW: f32 = 540.0;
 /// Typing has stopped after this many seconds without a key.
 const TYPING_PAUSE: f64 = 0.6;
 /// A key that is down for this many seconds is held, not pressed.
@@ -34,33 +36,40 @@ pub struct Controls {
     was_down: bool,
 }
 
-/// The height that the bar needs at a width.
-pub fn height(width: f32) -> f32 {
-    let rows = if width >= WIDE { 1.0 } else { 2.0 };
+/// The height that the bar needs in a panel of some width.
+pub fn height(width: f32, kind: HeatKind) -> f32 {
+    let rows = match width {
+        w if w >= WIDE => 1.0,
+        w if w < NARROW && kind == HeatKind::Word => 3.0,
+        _ => 2.0,
+    };
     rows * (ROW + GRID) + GRID
 }
 
 impl Controls {
-    pub fn ui(&mut self, ctx: &ViewCtx<'_>, heat: Option<&Heat>, ui: &mut Ui) {
-        let width = ui.available_width();
-        let (wide, narrow) = (width >= WIDE, width < MEDIUM);
+    /// `width` is the panel's, as for [`height`].
+    pub fn ui(&mut self, ctx: &ViewCtx<'_>, heat: Option<&Heat>, width: f32, ui: &mut Ui) {
+        let has_word = ctx.session.view.heat == HeatKind::Word;
         ui.spacing_mut().item_spacing = vec2(2.0 * GRID, GRID);
         ui.add_space(GRID);
         row(ui, |ui| {
             heat_choice(ctx, ui);
-            if !narrow {
-                legend(ctx, heat, false, ui);
+            if !(NARROW..MEDIUM).contains(&width) {
+                legend(ctx, heat, width < MEDIUM, ui);
             }
-            if ctx.session.view.heat == HeatKind::Word {
+            if has_word && width >= NARROW {
                 self.word_field(ctx, ui);
             }
-            if wide {
+            if width >= WIDE {
                 view_row(ctx, ui);
             }
         });
-        if !wide {
+        if has_word && width < NARROW {
+            row(ui, |ui| self.word_field(ctx, ui));
+        }
+        if width < WIDE {
             row(ui, |ui| {
-                if narrow {
+                if (NARROW..MEDIUM).contains(&width) {
                     legend(ctx, heat, true, ui);
                 }
                 view_row(ctx, ui);
@@ -152,11 +161,10 @@ fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, narrow: bool, ui: &mut Ui) {
     let (width, bar_width) = if narrow { (156.0, 52.0) } else { (236.0, 96.0) };
     let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::hover());
     let kind = ctx.session.view.heat;
-    if kind == HeatKind::Off {
+    let Some(heat) = heat else {
         return;
-    }
-    let (low, high) = heat.map_or((f32::NAN, f32::NAN), |h| h.range);
-    let [low, high] = [low, high].map(labels::number);
+    };
+    let [low, high] = [heat.range.0, heat.range.1].map(labels::number);
     let painter = ui.painter();
     let number = FontId::monospace(11.5);
     let weak = ctx.theme.text_weak;
