@@ -181,6 +181,8 @@ fn draw_entry(
     let top = |galley: &Galley| slot.center().y - galley.size().y / 2.0;
     ink.text(egui::pos2(slot.left(), top(&galley)), &galley, shapes);
     let right = egui::pos2(slot.right() - number.size().x, top(&number));
+    // Digits thickened in the same way could be misread.
+    let ink = Ink { bold: false, ..ink };
     ink.text(right, &number, shapes);
 }
 
