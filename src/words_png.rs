@@ -14,7 +14,7 @@ const DARKENED: f32 = 0.62;
 const GRID_LINE: f32 = 0.7;
 /// Shares of the cell's height.
 const TEXT_SIZE: f32 = 0.27;
-const MIN_TEXT_SIZE: f32 = 0.2;
+const MIN_TEXT_SIZE: f32 = 0.165;
 /// Pixels around the text that the dark halo covers.
 const HALO: i32 = 2;
 
@@ -50,7 +50,7 @@ fn background(picture: &SeenPicture, grid: PatchGrid, cell_px: usize) -> RgbImag
         image::imageops::resize(&seen, width, height, image::imageops::FilterType::Triangle)
     };
     for (x, y, pixel) in out.enumerate_pixels_mut() {
-        let on_line = |at: u32| at > 0 && at as usize % cell_px == 0;
+        let on_line = |at: u32| at > 0 && (at as usize).is_multiple_of(cell_px);
         let line = if on_line(x) || on_line(y) {
             GRID_LINE
         } else {
@@ -72,7 +72,9 @@ fn draw_word(
     alpha: f32,
 ) {
     let room = cell as f32 - 6.0;
-    let (text, scale) = fit(font, word, cell as f32, room);
+    // The font has no open box; this is the tokenizer's own mark of a space.
+    let word = word.replace('␣', "▁");
+    let (text, scale) = fit(font, &word, cell as f32, room);
     let scaled = font.as_scaled(scale);
     let width = text_width(font, &text, scale);
     let mut x = left as f32 + (cell as f32 - width) / 2.0;

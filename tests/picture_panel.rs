@@ -367,6 +367,74 @@ fn a_frame_is_fast() {
     );
 }
 
+#[test]
+fn without_a_shader_the_same_is_drawn() {
+    let render = |with_shader: bool| {
+        let mut h = small();
+        if !with_shader {
+            h.state_mut().panel = patchglass::ui::image_grid::ImageGrid::new(None);
+        }
+        // Unknown values are part of it.
+        let trace = h.state_mut().trace.as_mut().unwrap();
+        let mut run = (*trace.edited).clone();
+        let mut level = (**run.levels[7].as_ref().unwrap()).clone();
+        level.probs[0] = f32::NAN;
+        run.levels[7] = Some(std::sync::Arc::new(level));
+        trace.edited = std::sync::Arc::new(run);
+        h.run_steps(3);
+        h.render().unwrap()
+    };
+    let (with, without) = (render(true), render(false));
+    let differs = |(a, b): &(&image::Rgba<u8>, &image::Rgba<u8>)| {
+        a.0.iter().zip(b.0).any(|(a, b)| a.abs_diff(b) > 5)
+    };
+    let n = with.pixels().zip(without.pixels()).filter(differs).count();
+    println!("{n} pixels differ between the shader and the cells");
+    // Where two grid lines cross, rectangles lie over each other.
+    assert!(n <= 23 * 23, "{n} pixels differ");
+}
+
+#[test]
+fn a_double_click_with_the_wheel_shows_all_again() {
+    let mut h = small();
+    let at = center(&h, 10, 10);
+    let before = h.get_by_label(&name(10, 10)).rect();
+    zoom(&mut h, at, 3.0);
+    // In one frame: a frame of the harness lasts longer than a double click may.
+    for pressed in [true, false, true, false] {
+        h.input_mut().events.push(Event::PointerButton {
+            pos: at,
+            button: PointerButton::Middle,
+            pressed,
+            modifiers: Modifiers::NONE,
+        });
+    }
+    h.run_steps(2);
+    assert_eq!(h.get_by_label(&name(10, 10)).rect(), before);
+}
+
+#[test]
+fn words_of_another_picture_are_not_shown() {
+    let mut h = small();
+    h.state_mut().previous = h.state_mut().trace.clone();
+    let trace = h.state_mut().trace.as_mut().unwrap();
+    (trace.edited, trace.baseline) = Default::default();
+    h.event(Event::PointerMoved(center(&h, 5, 10)));
+    h.run_steps(4);
+    assert!(
+        h.query_by_label_contains("r5c10 · after block 6 reading…")
+            .is_some()
+    );
+    let stale = h.query_all_by_label_contains("␣").count();
+    assert!(stale >= 4, "the words of the run before stay: {stale}");
+    let trace = h.state_mut().trace.as_mut().unwrap();
+    let mut picture = (*trace.picture).clone();
+    picture.revision += 1;
+    trace.picture = std::sync::Arc::new(picture);
+    h.run_steps(2);
+    assert_eq!(h.query_all_by_label_contains("␣").count(), 0);
+}
+
 /// Everything at once: ablations of three rows, a knockout, a selection.
 fn decorate(host: &mut Host) {
     let set = |text: &str| text.parse::<PatchSet>().unwrap();
@@ -438,6 +506,16 @@ fn shots() {
         zoom(&mut h, at, 4.0);
         shoot(&mut h, &format!("{tag}-zoom4.png"));
     }
+    let mut h = window(GRID, vec2(1200.0, 900.0), Theme::dark());
+    decorate(h.state_mut());
+    h.state_mut().session.view.heat = HeatKind::Word;
+    h.state_mut().session.readout.words = vec!["banana".to_owned()];
+    let (from, to) = (center(&h, 16, 15), center(&h, 20, 20));
+    h.event(Event::PointerMoved(from));
+    h.run_steps(1);
+    button(&h, from, PointerButton::Primary, true, Modifiers::SHIFT);
+    h.event(Event::PointerMoved(to));
+    shoot(&mut h, "wide-rectangle.png");
     let mut h = window(GRID, vec2(700.0, 770.0), Theme::light());
     h.state_mut().session.view.heat = HeatKind::Entropy;
     h.state_mut().previous = h.state_mut().trace.clone();
@@ -446,10 +524,37 @@ fn shots() {
     trace.baseline = Default::default();
     h.state_mut().progress = Some((Stage::EditedRun, 0.6));
     shoot(&mut h, "running.png");
-    let mut h = window(GRID, vec2(560.0, 600.0), Theme::dark());
+    let mut h = window(GRID, vec2(520.0, 600.0), Theme::dark());
+    h.state_mut().session.view.heat = HeatKind::Word;
+    h.state_mut().session.readout.words = vec!["banana".to_owned()];
+    shoot(&mut h, "narrow.png");
+    h.set_size(vec2(428.0, 494.0));
+    shoot(&mut h, "narrowest.png");
+    h.set_size(vec2(560.0, 640.0));
     h.state_mut().session.view.heat = HeatKind::Off;
     shoot(&mut h, "off.png");
     h.state_mut().trace = None;
     h.state_mut().progress = Some((Stage::LoadingModel, 0.4));
     shoot(&mut h, "empty.png");
+}
+
+/// The command line's image of the words, beside the panel's.
+#[test]
+fn words_png_shot() {
+    let Some(folder) = std::env::var_os("PATCHGLASS_SHOTS").map(std::path::PathBuf::from) else {
+        println!("skipped: PATCHGLASS_SHOTS is not set");
+        return;
+    };
+    let trace = support::trace(GRID, false);
+    let readout = trace.edited.levels[7].clone().unwrap();
+    let vocabulary = &trace.model.vocabulary;
+    let top = |patch| {
+        readout
+            .top(patch)
+            .next()
+            .map(|(id, p)| (vocabulary.short(id).into_owned(), p))
+    };
+    let words: Vec<_> = (0..GRID.len()).filter_map(top).collect();
+    let image = patchglass::words_png::draw(&trace.picture, GRID, &words, 56);
+    image.save(folder.join("words_png.png")).unwrap();
 }

@@ -103,7 +103,17 @@ pub fn explanation(kind: HeatKind) -> &'static str {
     }
 }
 
-/// The unit of the numbers, for the legend and the hover card.
+/// The unit where there is little room.
+pub fn short_unit(kind: HeatKind) -> &'static str {
+    match kind {
+        HeatKind::Entropy => "nats",
+        HeatKind::Norm => "norm",
+        HeatKind::Change => "rel.",
+        HeatKind::Off | HeatKind::TopProbability | HeatKind::Word => "prob.",
+    }
+}
+
+/// The unit of the numbers, for the legend.
 pub fn unit(kind: HeatKind) -> &'static str {
     match kind {
         HeatKind::Entropy => "nats",

@@ -62,7 +62,7 @@ impl ImageGrid {
     /// Fills the space that it is given.
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui) {
         let full = ui.available_rect_before_wrap();
-        let bar_height = controls::height(full.width());
+        let bar_height = controls::height(full.width(), ctx.session.view.heat);
         let (area, bar) = full.split_top_bottom_at_y((full.bottom() - bar_height).max(full.top()));
         ui.painter().rect_filled(area, 0.0, ctx.theme.canvas);
         ui.painter().rect_filled(bar, 0.0, ctx.theme.panel);
@@ -76,7 +76,7 @@ impl ImageGrid {
         let heat = shown.and_then(|_| heat::of_view(ctx));
         let bar = bar.shrink2(vec2(8.0, 0.0));
         ui.scope_builder(egui::UiBuilder::new().max_rect(bar), |ui| {
-            self.controls.ui(ctx, heat.as_ref(), ui);
+            self.controls.ui(ctx, heat.as_ref(), full.width(), ui);
         });
         ui.advance_cursor_after_rect(full);
     }
@@ -87,7 +87,7 @@ impl ImageGrid {
         trace: &Trace,
         shown: Option<&ShownLevel<'_>>,
         area: Rect,
-        ui: &mut Ui,
+        ui: &Ui,
     ) {
         let grid = trace.model.grid;
         let area = area.shrink(4.0);

@@ -12,8 +12,11 @@ use crate::ui::{ViewCtx, labels};
 
 /// Height of one row of the bar.
 const ROW: f32 = 28.0;
-/// From this width on, everything fits into one row.
-const WIDE: f32 = 960.0;
+/// From these widths on, everything fits into one row, everything about the heat map into the first of two, and
+/// the legend into the second of two. Below, the word has a row of its own.
+const WIDE: f32 = 1180.0;
+const MEDIUM: f32 = 760.0;
+const NARROW: f32 = 540.0;
 /// Typing has stopped after this many seconds without a key.
 const TYPING_PAUSE: f64 = 0.6;
 /// A key that is down for this many seconds is held, not pressed.
@@ -33,35 +36,46 @@ pub struct Controls {
     was_down: bool,
 }
 
-/// The height that the bar needs at a width.
-pub fn height(width: f32) -> f32 {
-    let rows = if width >= WIDE { 1.0 } else { 2.0 };
+/// The height that the bar needs in a panel of some width.
+pub fn height(width: f32, kind: HeatKind) -> f32 {
+    let rows = match width {
+        w if w >= WIDE => 1.0,
+        w if w < NARROW && kind == HeatKind::Word => 3.0,
+        _ => 2.0,
+    };
     rows * (ROW + GRID) + GRID
 }
 
 impl Controls {
-    pub fn ui(&mut self, ctx: &ViewCtx<'_>, heat: Option<&Heat>, ui: &mut Ui) {
-        let wide = ui.available_width() >= WIDE;
+    /// `width` is the panel's, as for [`height`].
+    pub fn ui(&mut self, ctx: &ViewCtx<'_>, heat: Option<&Heat>, width: f32, ui: &mut Ui) {
+        let has_word = ctx.session.view.heat == HeatKind::Word;
         ui.spacing_mut().item_spacing = vec2(2.0 * GRID, GRID);
         ui.add_space(GRID);
         row(ui, |ui| {
-            self.heat_row(ctx, heat, ui);
-            if wide {
+            heat_choice(ctx, ui);
+            if !(NARROW..MEDIUM).contains(&width) {
+                legend(ctx, heat, width < MEDIUM, ui);
+            }
+            if has_word && width >= NARROW {
+                self.word_field(ctx, ui);
+            }
+            if width >= WIDE {
                 view_row(ctx, ui);
             }
         });
-        if !wide {
-            row(ui, |ui| view_row(ctx, ui));
+        if has_word && width < NARROW {
+            row(ui, |ui| self.word_field(ctx, ui));
+        }
+        if width < WIDE {
+            row(ui, |ui| {
+                if (NARROW..MEDIUM).contains(&width) {
+                    legend(ctx, heat, true, ui);
+                }
+                view_row(ctx, ui);
+            });
         }
         self.peek(ctx, ui);
-    }
-
-    fn heat_row(&mut self, ctx: &ViewCtx<'_>, heat: Option<&Heat>, ui: &mut Ui) {
-        heat_choice(ctx, ui);
-        legend(ctx, heat, ui);
-        if ctx.session.view.heat == HeatKind::Word {
-            self.word_field(ctx, ui);
-        }
     }
 
     fn word_field(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui) {
@@ -143,20 +157,20 @@ fn heat_choice(ctx: &ViewCtx<'_>, ui: &mut Ui) {
 }
 
 /// The colour scale with true numbers at its ends; its room stays reserved where there is no heat map.
-fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, ui: &mut Ui) {
-    let (rect, response) = ui.allocate_exact_size(vec2(236.0, ROW), Sense::hover());
+fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, narrow: bool, ui: &mut Ui) {
+    let (width, bar_width) = if narrow { (156.0, 52.0) } else { (236.0, 96.0) };
+    let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::hover());
     let kind = ctx.session.view.heat;
-    if kind == HeatKind::Off {
+    let Some(heat) = heat else {
         return;
-    }
-    let (low, high) = heat.map_or((f32::NAN, f32::NAN), |h| h.range);
-    let [low, high] = [low, high].map(labels::number);
+    };
+    let [low, high] = [heat.range.0, heat.range.1].map(labels::number);
     let painter = ui.painter();
     let number = FontId::monospace(11.5);
     let weak = ctx.theme.text_weak;
     let bar = Rect::from_min_size(
-        pos2(rect.left() + 38.0, rect.center().y - 5.0),
-        Vec2::new(96.0, 10.0),
+        pos2(rect.left() + 32.0, rect.center().y - 5.0),
+        Vec2::new(bar_width, 10.0),
     );
     let at = |x: f32| pos2(x, rect.center().y);
     use egui::Align2;
@@ -176,13 +190,12 @@ fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, ui: &mut Ui) {
     );
     let unit = FontId::proportional(12.0);
     let high_end = bar.right() + 12.0 + 7.0 * high.chars().count() as f32;
-    painter.text(
-        at(high_end),
-        Align2::LEFT_CENTER,
-        heat::unit(kind),
-        unit,
-        weak,
-    );
+    let unit_text = if narrow {
+        heat::short_unit(kind)
+    } else {
+        heat::unit(kind)
+    };
+    painter.text(at(high_end), Align2::LEFT_CENTER, unit_text, unit, weak);
     painter.add(scale_mesh(bar));
     let edge = egui::Stroke::new(1.0, ctx.theme.outline);
     painter.rect_stroke(bar, 0.0, edge, egui::StrokeKind::Outside);
@@ -259,7 +272,7 @@ fn view_row(ctx: &ViewCtx<'_>, ui: &mut Ui) {
     let view = &ctx.session.view;
     let label = ui.label("Opacity");
     let mut opacity = view.opacity;
-    ui.spacing_mut().slider_width = 84.0;
+    ui.spacing_mut().slider_width = 64.0;
     let slider = egui::Slider::new(&mut opacity, 0.0..=1.0).show_value(false);
     let slider = ui
         .add_enabled(view.heat != HeatKind::Off, slider)

@@ -60,7 +60,8 @@ pub fn above_words(session: &Session, placed: &Placed, painter: &Painter) {
         }
     }
     let selected = members(&session.view.selection, placed.grid);
-    let underlay = over_picture::INK_DARK.gamma_multiply(0.7);
+    // Opaque: the bars overlap at every cell.
+    let underlay = over_picture::INK_DARK;
     contour(&selected, placed, CONTOUR + 2.0, underlay, painter);
     contour(&selected, placed, CONTOUR, over_picture::ACCENT, painter);
 }

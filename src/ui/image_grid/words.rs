@@ -169,7 +169,7 @@ fn draw_entry(
     let ink = Ink::new(dark_ground, entry, with_plate);
     if layout.rows == 1 {
         let room = slot.size() - Vec2::splat(2.0 * MARGIN);
-        let galley = fitted(&entry.text, layout.size, room, painter);
+        let galley = fitted(entry, layout.size, room, painter);
         let pos = slot.center() - galley.rect.center().to_vec2();
         ink.text(pos, &galley, shapes);
         return;
@@ -177,10 +177,12 @@ fn draw_entry(
     let number = FontId::monospace(layout.size * 0.85);
     let number = line(&labels::probability(entry.prob), number, painter);
     let room = vec2(slot.width() - number.size().x - 4.0, slot.height());
-    let galley = fitted(&entry.text, layout.size, room, painter);
+    let galley = fitted(entry, layout.size, room, painter);
     let top = |galley: &Galley| slot.center().y - galley.size().y / 2.0;
     ink.text(egui::pos2(slot.left(), top(&galley)), &galley, shapes);
     let right = egui::pos2(slot.right() - number.size().x, top(&number));
+    // Digits thickened in the same way could be misread.
+    let ink = Ink { bold: false, ..ink };
     ink.text(right, &number, shapes);
 }
 
@@ -222,7 +224,8 @@ impl Ink {
 }
 
 /// The text as large as asked, else smaller, else broken into two lines, else elided.
-fn fitted(text: &str, size: f32, room: Vec2, painter: &Painter) -> Arc<Galley> {
+fn fitted(entry: &Entry, size: f32, room: Vec2, painter: &Painter) -> Arc<Galley> {
+    let text = &*entry.text;
     let whole = line(text, FontId::proportional(size), painter);
     let needed = whole.size().x;
     if needed <= room.x {
@@ -233,9 +236,11 @@ fn fitted(text: &str, size: f32, room: Vec2, painter: &Painter) -> Arc<Galley> {
     if smaller >= MIN_SIZE {
         return line(text, FontId::proportional(smaller), painter);
     }
-    let broken = broken(text, painter);
-    if broken.size().x <= room.x && broken.size().y <= room.y {
-        return broken;
+    if entry.is_word {
+        let broken = broken(text, painter);
+        if broken.size().x <= room.x && broken.size().y <= room.y {
+            return broken;
+        }
     }
     let font = FontId::proportional(MIN_SIZE);
     let mut job = LayoutJob::simple_singleline(text.to_owned(), font, Color32::PLACEHOLDER);
