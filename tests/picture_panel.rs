@@ -220,7 +220,7 @@ fn hover_shows_a_card_with_five_words() {
     let at = center(&h, 5, 10);
     h.event(Event::PointerMoved(at));
     h.run_steps(4);
-    assert!(h.query_by_label_contains("r5c10 · after block 6").is_some());
+    assert!(h.query_by_label_contains("r5c10 · after block 7").is_some());
     let shown = &h.state().trace.as_ref().unwrap().model.vocabulary;
     let trace = h.state().trace.as_ref().unwrap();
     let readout = trace.edited.levels[7].clone().unwrap();
@@ -422,7 +422,7 @@ fn words_of_another_picture_are_not_shown() {
     h.event(Event::PointerMoved(center(&h, 5, 10)));
     h.run_steps(4);
     assert!(
-        h.query_by_label_contains("r5c10 · after block 6 reading…")
+        h.query_by_label_contains("r5c10 · after block 7 reading…")
             .is_some()
     );
     let stale = h.query_all_by_label_contains("␣").count();

@@ -13,6 +13,7 @@ use crate::engine::trace::{LevelReadout, Trace};
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::spec::{Crop, PictureSource};
+use crate::{files, words_png};
 
 #[derive(Args, Debug)]
 pub struct LensArgs {
@@ -94,7 +95,19 @@ fn table(trace: &Trace, readout: &LevelReadout, width: usize) -> String {
     out
 }
 
+/// Pixels of a cell in the PNG.
+const CELL_PX: usize = 56;
+
 fn write_png(trace: &Trace, readout: &LevelReadout, path: &std::path::Path) -> Result<()> {
-    let _ = (trace, readout, path);
-    Err(Error::internal("not built yet"))
+    let word = |patch: usize| {
+        let (id, prob) = readout.top(patch).next().unwrap_or_default();
+        (trace.model.vocabulary.short(id).into_owned(), prob)
+    };
+    let words: Vec<_> = (0..trace.model.grid.len()).map(word).collect();
+    let picture = words_png::draw(&trace.picture, trace.model.grid, &words, CELL_PX);
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .map_err(Error::internal)?;
+    files::write_atomically(path, bytes.get_ref())
 }

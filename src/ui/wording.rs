@@ -183,7 +183,7 @@ mod tests {
             ),
             (
                 r#"{"type":"ablation","patches":"r0c0","layer":5,"with":{"noise":7}}"#,
-                "Ablate r0c0 → noise 7, after block 4",
+                "Ablate r0c0 → noise 7, after block 5",
                 Some("levels below 5 stay as they are"),
             ),
             (
