@@ -1,5 +1,6 @@
 //! The real window, headless, with the real engine and the demo model behind it: clicks change words and answers.
 
+#![cfg(feature = "gui")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,8 +1,19 @@
 //! The picture panel, driven as a person drives it: clicks, drags, rectangles, keys, hover, and its looks.
+
+#![cfg(feature = "gui")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
 #![cfg(feature = "gui")]
 
 #[path = "support/picture.rs"]
 mod support;
+
+#[path = "support/adapter.rs"]
+mod adapter;
 
 use egui::accesskit::Toggled;
 use egui::{Event, Key, Modifiers, PointerButton, Pos2, pos2, vec2};
@@ -25,18 +36,17 @@ fn window(grid: PatchGrid, size: egui::Vec2, theme: Theme) -> Window {
     } else {
         egui::Theme::Light
     };
-    let mut h = Harness::builder()
+    let builder = Harness::builder()
         .with_size(size)
         .with_theme(egui_theme)
         .with_os(egui::os::OperatingSystem::Nix)
-        .with_render_cursor(false)
-        .wgpu()
-        .build_eframe(move |cc| {
-            patchglass::ui::style::install(&cc.egui_ctx);
-            let mut host = Host::new(grid, cc);
-            host.theme = theme;
-            host
-        });
+        .with_render_cursor(false);
+    let mut h = adapter::with_wgpu(builder).build_eframe(move |cc| {
+        patchglass::ui::style::install(&cc.egui_ctx);
+        let mut host = Host::new(grid, cc);
+        host.theme = theme;
+        host
+    });
     h.run_steps(4);
     h
 }
@@ -369,6 +379,9 @@ fn a_frame_is_fast() {
 
 #[test]
 fn without_a_shader_the_same_is_drawn() {
+    if adapter::is_skipped() {
+        return;
+    }
     let render = |with_shader: bool| {
         let mut h = small();
         if !with_shader {
@@ -463,6 +476,9 @@ fn decorate(host: &mut Host) {
 
 #[test]
 fn snapshot_of_a_small_grid() {
+    if adapter::is_skipped() {
+        return;
+    }
     let mut h = window(PatchGrid::new(3, 5), vec2(360.0, 440.0), Theme::dark());
     h.get_by_label("Patch row 1 column 2").click();
     h.run_steps(2);
@@ -473,6 +489,9 @@ fn snapshot_of_a_small_grid() {
 
 #[test]
 fn snapshot_of_everything_at_once() {
+    if adapter::is_skipped() {
+        return;
+    }
     let mut h = window(GRID, vec2(620.0, 700.0), Theme::light());
     decorate(h.state_mut());
     h.run_steps(3);

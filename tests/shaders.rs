@@ -1,5 +1,17 @@
 //! Shaders: every file validates, parameters match their Rust mirrors, and the device draws what the CPU expects.
+
 #![cfg(feature = "gui")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+#![cfg(feature = "gui")]
+
+#[path = "support/adapter.rs"]
+#[allow(dead_code, reason = "only the check is used here")]
+mod adapter;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,8 +110,7 @@ fn expected(x: i32, y: i32) -> [f32; 3] {
 
 #[test]
 fn the_device_draws_what_the_cpu_expects() {
-    if !has_adapter() {
-        println!("skipped: no Vulkan adapter");
+    if adapter::is_skipped() {
         return;
     }
     let heat = Arc::new(HeatValues {
@@ -151,24 +162,5 @@ impl eframe::App for Painted {
         ui.painter().rect_filled(rect, 0.0, egui::Color32::BLACK);
         let callback = eframe::egui_wgpu::Callback::new_paint_callback(rect, self.0.clone());
         ui.painter().add(callback);
-    }
-}
-
-/// Whether this machine can draw at all; without an adapter the harness would panic.
-fn has_adapter() -> bool {
-    use eframe::egui_wgpu::wgpu;
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapters = pollster_block(instance.enumerate_adapters(wgpu::Backends::all()));
-    !adapters.is_empty()
-}
-
-/// Waits for a future that is ready at once, as those of wgpu are on a desktop.
-fn pollster_block<T>(future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    loop {
-        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! The real window, headless, with a made-up engine behind it.
 
+#![cfg(feature = "gui")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

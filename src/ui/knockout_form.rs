@@ -130,7 +130,7 @@ impl KnockoutForm {
         let response = ui
             .add(drag)
             .accessible_name(name)
-            .on_hover_text("Drag, or click to type");
+            .on_hover_text("Blocks count from 0: block n leads from level n to level n + 1. Drag, or click to type");
         let gesture = self.gesture.of(&response, ctx.commands);
         response.changed().then_some(gesture)
     }

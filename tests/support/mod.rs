@@ -1,5 +1,6 @@
 //! What the tests of the window share: the app with a fake engine behind it, and waiting for it.
 
+pub mod adapter;
 pub mod fake_engine;
 pub mod gallery;
 
@@ -31,17 +32,16 @@ pub fn app_with(session: Session) -> (App, Seen) {
 pub fn open(session: Session, size: [f32; 2], theme: egui::Theme) -> (App, Seen) {
     let seen = Seen::default();
     let engine = Arc::new(Mutex::new(seen.clone()));
-    let harness = Harness::builder()
+    let builder = Harness::builder()
         .with_size(egui::Vec2::from(size))
         .with_theme(theme)
         .with_os(egui::os::OperatingSystem::Nix)
-        .with_render_cursor(false)
-        .wgpu()
-        .build_eframe(move |cc| {
-            PatchglassApp::new(cc, session, move || {
-                Ok(FakeEngine::new(engine.lock().unwrap().clone()))
-            })
-        });
+        .with_render_cursor(false);
+    let harness = adapter::with_wgpu(builder).build_eframe(move |cc| {
+        PatchglassApp::new(cc, session, move || {
+            Ok(FakeEngine::new(engine.lock().unwrap().clone()))
+        })
+    });
     (harness, seen)
 }
 
