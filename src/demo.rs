@@ -3,15 +3,15 @@
 //! Where they come from, what the model can and cannot do, and under which licences they are: `assets/demo/README.md`.
 
 /// `config.json` of the demo model.
-pub const CONFIG: &str = include_str!("../assets/demo/model/config.json");
+pub static CONFIG: &str = include_str!("../assets/demo/model/config.json");
 /// Its `preprocessor_config.json`.
-pub const PREPROCESSOR_CONFIG: &str = include_str!("../assets/demo/model/preprocessor_config.json");
+pub static PREPROCESSOR_CONFIG: &str = include_str!("../assets/demo/model/preprocessor_config.json");
 /// Its `tokenizer.json`.
-pub const TOKENIZER: &[u8] = include_bytes!("../assets/demo/model/tokenizer.json");
+pub static TOKENIZER: &[u8] = include_bytes!("../assets/demo/model/tokenizer.json");
 /// Its weights: safetensors, f16, 24.5 MB.
-pub const WEIGHTS: &[u8] = include_bytes!("../assets/demo/model/model.safetensors");
+pub static WEIGHTS: &[u8] = include_bytes!("../assets/demo/model/model.safetensors");
 /// The scene that the window opens with (PNG, 336 px).
-pub const PICTURE: &[u8] = include_bytes!("../assets/demo/samples/scene-4.png");
+pub static PICTURE: &[u8] = include_bytes!("../assets/demo/samples/scene-4.png");
 /// Its file name.
 pub const PICTURE_NAME: &str = "scene-4.png";
 /// The level at which the words on the objects read best: found by looking at all levels of the eight samples.

@@ -35,13 +35,15 @@ colours=$(convert "$folder/before.png" -crop 600x600+250+80 -format '%k' info:)
 echo "3 s after the start the picture's place has $colours colours"
 [ "$colours" -gt 2000 ] || { echo "FAILED: there are no words in the window yet"; exit 1; }
 
-# The dinosaur: a rectangle, dragged with Shift. Positions are of a 1440x900 window.
-xdotool keydown Shift mousemove --window "$window" 435 185 mousedown 1
-for step in 1 2 3 4 5 6; do
-  xdotool mousemove --window "$window" $((435 + step * 37)) $((185 + step * 33)); sleep 0.1
+# The dinosaur, to and fro along rows 4 to 10 in one drag. Positions are of a 1440x900 window; pauses let frames pass.
+xdotool mousemove --window "$window" 446 182 mousedown 1
+for row in 4 5 6 7 8 9 10; do
+  y=$((52 + row * 29 + 14))
+  if [ $((row % 2)) = 0 ]; then ends="446 650"; else ends="650 446"; fi
+  for x in $ends; do xdotool mousemove --window "$window" "$x" "$y"; sleep 0.15; done
 done
 sleep 0.3
-xdotool mouseup 1 keyup Shift mousemove --window "$window" 950 850
+xdotool mouseup 1 mousemove --window "$window" 1230 860
 sleep 3
 import -window root "$folder/after.png"
 changed=$(compare -metric AE "$folder/before.png" "$folder/after.png" null: 2>&1 || true)
