@@ -5,7 +5,8 @@
 /// `config.json` of the demo model.
 pub static CONFIG: &str = include_str!("../assets/demo/model/config.json");
 /// Its `preprocessor_config.json`.
-pub static PREPROCESSOR_CONFIG: &str = include_str!("../assets/demo/model/preprocessor_config.json");
+pub static PREPROCESSOR_CONFIG: &str =
+    include_str!("../assets/demo/model/preprocessor_config.json");
 /// Its `tokenizer.json`.
 pub static TOKENIZER: &[u8] = include_bytes!("../assets/demo/model/tokenizer.json");
 /// Its weights: safetensors, f16, 24.5 MB.

@@ -64,13 +64,20 @@ struct Compute {
     /// f32, f16 or bf16; f32 on the CPU and f16 on a card unless given
     #[arg(long)]
     dtype: Option<String>,
+    /// Compute every row of every run, also those that an edit cannot reach
+    #[arg(long)]
+    whole_runs: bool,
 }
 
 impl Compute {
     fn options(&self) -> Result<EngineOptions> {
         let device: DeviceChoice = self.device.parse()?;
         let dtype: Option<DTypeChoice> = self.dtype.as_deref().map(str::parse).transpose()?;
-        Ok(EngineOptions { device, dtype })
+        Ok(EngineOptions {
+            device,
+            dtype,
+            whole_runs: self.whole_runs,
+        })
     }
 }
 

@@ -57,7 +57,7 @@ impl Job<'_> {
             Arc::new(state.map_or_else(nothing, |state| state.readout.clone()))
         };
         let baseline = readout(clean);
-        let edited = if self.has_edits {
+        let edited_readout = if self.has_edits {
             readout(edited)
         } else {
             baseline.clone()
@@ -70,8 +70,9 @@ impl Job<'_> {
             input_ids: Arc::new(self.prompt.ids.clone()),
             words: self.words.clone(),
             baseline,
-            edited,
+            edited: edited_readout,
             has_edits: self.has_edits,
+            recomputed: edited.map(|state| state.share),
             timing: Timing {
                 total: ms(self.started),
                 ..self.timing

@@ -10,14 +10,16 @@ use candle_core::{DType, Device};
 
 use super::hub::hub_folder;
 use super::job::{Job, Which, ms};
+use super::kept::{Kept, Prefix};
 use super::outside::{self, Outside, target};
 use super::picture::{self, EncodedPicture, FileStamp, PictureKey};
+use super::plan::Plan;
 use super::protocol::{DTypeChoice, DeviceChoice, Event, Monitor, RunSpec, Runner, Stage};
 use super::state::{RunState, Watch};
 use super::trace::{Timing, Trace};
 use super::{device, dump};
 use crate::error::{Error, Result};
-use crate::intervene::CompiledSet;
+use crate::intervene::{CompiledSet, Donor};
 use crate::model::Llava;
 use crate::spec::{Experiment, Intervention, ModelSource};
 
@@ -26,26 +28,21 @@ use crate::spec::{Experiment, Intervention, ModelSource};
 pub struct EngineOptions {
     pub device: DeviceChoice,
     pub dtype: Option<DTypeChoice>,
+    /// Compute every row of every run: the slow twin of what an edit normally takes.
+    pub whole_runs: bool,
 }
 
 /// The model, its device, and what the last runs left.
 pub struct Engine {
     device: Device,
     dtype: DType,
+    whole_runs: bool,
     model: Option<(ModelSource, Arc<Llava>)>,
     picture: Option<EncodedPicture>,
     n_pictures: u64,
+    prefix: Option<Prefix>,
     clean: Option<Kept>,
     edited: Option<Kept>,
-}
-
-/// A run that is kept, and what it is a run of.
-struct Kept {
-    experiment: Experiment,
-    picture: PictureKey,
-    outside: Vec<Option<FileStamp>>,
-    top_k: usize,
-    state: RunState,
 }
 
 impl Engine {
@@ -58,9 +55,11 @@ impl Engine {
         Ok(Self {
             device,
             dtype,
+            whole_runs: options.whole_runs,
             model: None,
             picture: None,
             n_pictures: 0,
+            prefix: None,
             clean: None,
             edited: None,
         })
@@ -81,7 +80,8 @@ impl Engine {
             return Ok(model.clone());
         }
         // Two large models may not fit at once: the old one goes first, with everything made by it.
-        (self.model, self.picture, self.clean, self.edited) = (None, None, None, None);
+        (self.model, self.picture) = (None, None);
+        (self.prefix, self.clean, self.edited) = (None, None, None);
         let mut progress = |fraction| progress(fraction);
         let model = match source {
             ModelSource::Demo => Llava::load_demo(&self.device, self.dtype, &mut progress)?,
@@ -241,8 +241,12 @@ impl Engine {
             // The picture is shown while its words are still being read.
             self.emit(job, false, monitor);
             let since = Instant::now();
-            self.clean =
-                Some(self.forward(job, experiment, Vec::new(), Stage::CleanRun, monitor)?);
+            self.ensure_prefix(job, monitor)?;
+            let (n, n_layers) = (job.prompt.layout.n_prompt, job.model.facts.n_layers);
+            let plan = Plan::of_suffix(job.prompt.layout.image.end.min(n - 1), n, n_layers);
+            let base = self.prefix.as_ref().map(|kept| (&kept.state, plan));
+            let kept = self.forward(job, experiment, Vec::new(), base, Stage::CleanRun, monitor)?;
+            self.clean = Some(kept);
             job.timing.baseline = ms(since);
         }
         if !job.has_edits {
@@ -251,6 +255,37 @@ impl Engine {
             self.edited = None;
         }
         self.read_words(job, Which::Clean)
+    }
+
+    /// The pass over everything up to the picture's end, which no question can change: computed once, so that a new
+    /// question goes on from it and every run is still a function of its experiment alone.
+    fn ensure_prefix(&mut self, job: &Job<'_>, monitor: &mut dyn Monitor) -> Result<()> {
+        if self.whole_runs
+            || self
+                .prefix
+                .as_ref()
+                .is_some_and(|kept| kept.is_prefix_of(job))
+        {
+            return Ok(());
+        }
+        self.prefix = None;
+        let prompt = Arc::new(job.prompt.up_to_image());
+        let nothing = CompiledSet::new(&[], target(&job.model, &prompt), &mut |_, _| {
+            Ok(Donor::Zero)
+        })?;
+        let embeds = job.model.embed_prompt(&prompt, &job.picture.visual)?;
+        let mut watch = Watch {
+            id: job.spec.id,
+            stage: Stage::CleanRun,
+            monitor,
+        };
+        let state = RunState::forward(&job.model, prompt, embeds, nothing, &mut watch)?;
+        self.prefix = Some(Prefix {
+            picture: job.picture.key.clone(),
+            top_k: job.spec.readout.top_k,
+            state,
+        });
+        Ok(())
     }
 
     fn ensure_edited(&mut self, job: &mut Job<'_>, monitor: &mut dyn Monitor) -> Result<()> {
@@ -263,18 +298,23 @@ impl Engine {
         {
             self.edited = None;
             let since = Instant::now();
-            self.edited =
-                Some(self.forward(job, experiment, outside, Stage::EditedRun, monitor)?);
+            let n_layers = job.model.facts.n_layers;
+            let plan = Plan::of_edits(&experiment.interventions, &job.prompt.layout, n_layers)?;
+            let base = self.clean.as_ref().map(|kept| (&kept.state, plan));
+            let kept = self.forward(job, experiment, outside, base, Stage::EditedRun, monitor)?;
+            self.edited = Some(kept);
             job.timing.edited = ms(since);
         }
         self.read_words(job, Which::Edited)
     }
 
+    /// The forward pass; from `base` on, only what the plan says can differ.
     fn forward(
         &self,
         job: &Job<'_>,
         experiment: Experiment,
         outside: Vec<Option<FileStamp>>,
+        base: Option<(&RunState, Plan)>,
         stage: Stage,
         monitor: &mut dyn Monitor,
     ) -> Result<Kept> {
@@ -286,7 +326,17 @@ impl Engine {
             stage,
             monitor,
         };
-        let state = RunState::forward(&job.model, prompt, embeds, hooks, &mut watch)?;
+        let state = match base {
+            Some((base, plan)) if !self.whole_runs => RunState::resume(
+                &job.model,
+                prompt,
+                &embeds,
+                hooks,
+                (base, &plan),
+                &mut watch,
+            )?,
+            _ => RunState::forward(&job.model, prompt, embeds, hooks, &mut watch)?,
+        };
         Ok(Kept {
             experiment,
             picture: job.picture.key.clone(),
@@ -350,6 +400,10 @@ impl Engine {
                 .read_level(&job.model, level, job.spec.readout.top_k, clean)?;
             kept.state
                 .read_words_at(&job.model, level, &job.word_ids())?;
+            if let (Which::Clean, Some(prefix)) = (which, &mut self.prefix) {
+                // The picture's words are the same under every question.
+                prefix.state.readout.levels[level] = kept.state.readout.levels[level].clone();
+            }
             job.timing.lens += ms(since);
         }
         Ok(())
@@ -414,15 +468,5 @@ impl Engine {
 impl Runner for Engine {
     fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<()> {
         Self::run(self, spec, monitor).map(drop)
-    }
-}
-
-impl Kept {
-    /// Whether this is the run of `experiment` on the job's picture with the files behind it unchanged.
-    fn is_of(&self, experiment: &Experiment, job: &Job<'_>, outside: &[Option<FileStamp>]) -> bool {
-        self.experiment == *experiment
-            && self.picture == job.picture.key
-            && self.outside == outside
-            && self.top_k == job.spec.readout.top_k
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::plan::Plan;
 use super::protocol::{Event, Monitor, RunId, Stage};
 use super::trace::{Answer, LevelReadout, RunReadout};
 use crate::error::{Error, Result};
 use crate::intervene::CompiledSet;
 use crate::lens;
 use crate::model::hooks::{Chain, HookPoint, HookSite, Hooks};
-use crate::model::{KvCache, Llava, Prompt};
+use crate::model::{Base, KvCache, Llava, Prompt};
 
 /// Candidates for the next token that are kept.
 const N_NEXT: usize = 10;
@@ -27,6 +28,13 @@ pub(super) struct RunState {
     /// At the last prompt position. `[vocab]`
     pub logits: Vec<f32>,
     pub readout: RunReadout,
+    /// Share of all rows of all blocks that were computed, 0..=1.
+    pub share: f32,
+    /// First row of each level that is not a copy of the run that this one went on from. `[level]`
+    changed_from: Vec<usize>,
+    /// Keys and values of the prompt, for runs that go on from this one.
+    prompt_cache: KvCache,
+    /// The same with the generated tokens.
     cache: KvCache,
     /// Logits that the next token of the answer is chosen from.
     step_logits: Vec<f32>,
@@ -60,23 +68,60 @@ impl Watch<'_> {
 
 /// Keeps the residual stream of every level, tells the progress and stops when asked to.
 struct Recorder<'a, 'b> {
-    n_layers: usize,
-    resid: Vec<Tensor>,
+    /// `[level]`, `None` where nothing was computed.
+    resid: Vec<Option<Tensor>>,
+    /// What is copied rather than computed: the stream of another run, and the first row of each level that can differ.
+    copied: Option<(&'a [Tensor], &'a [usize])>,
     watch: &'a mut Watch<'b>,
+}
+
+impl<'a, 'b> Recorder<'a, 'b> {
+    fn new(n_layers: usize, watch: &'a mut Watch<'b>) -> Self {
+        Self {
+            resid: vec![None; n_layers + 1],
+            copied: None,
+            watch,
+        }
+    }
+
+    fn n_layers(&self) -> usize {
+        self.resid.len() - 1
+    }
+
+    /// All rows of a level, of which `x` are those from `first_pos` on.
+    fn whole(&self, level: usize, first_pos: usize, x: &Tensor) -> Result<Tensor> {
+        let Some((base, changed_from)) = self.copied else {
+            return Ok(x.clone());
+        };
+        let n = first_pos + x.dim(0)?;
+        match changed_from[level] {
+            0 => Ok(x.clone()),
+            from if from >= n => Ok(base[level].clone()),
+            from => {
+                let computed = x.narrow(0, from - first_pos, n - from)?;
+                Ok(Tensor::cat(
+                    &[&base[level].narrow(0, 0, from)?, &computed],
+                    0,
+                )?)
+            }
+        }
+    }
 }
 
 impl Hooks for Recorder<'_, '_> {
     fn wants(&self, at: HookPoint) -> bool {
         at.site == HookSite::ResidPre
-            || (at.site == HookSite::ResidPost && at.layer + 1 == self.n_layers)
+            || (at.site == HookSite::ResidPost && at.layer + 1 == self.n_layers())
     }
 
-    fn visit(&mut self, at: HookPoint, _first_pos: usize, x: Tensor) -> Result<Tensor> {
+    fn visit(&mut self, at: HookPoint, first_pos: usize, x: Tensor) -> Result<Tensor> {
         self.watch.check()?;
-        if at.site == HookSite::ResidPre {
-            self.watch.tell(at.layer as f32 / self.n_layers as f32);
-        }
-        self.resid.push(x.clone());
+        let level = match at.site {
+            HookSite::ResidPre => at.layer,
+            _ => at.layer + 1,
+        };
+        self.watch.tell(level as f32 / self.n_layers() as f32);
+        self.resid[level] = Some(self.whole(level, first_pos, &x)?);
         Ok(x)
     }
 }
@@ -107,29 +152,92 @@ impl RunState {
         let mut hooks = hooks;
         let n_layers = model.facts.n_layers;
         let mut cache = KvCache::new(n_layers);
-        let mut recorder = Recorder {
-            n_layers,
-            resid: Vec::with_capacity(n_layers + 1),
-            watch,
-        };
+        let mut recorder = Recorder::new(n_layers, watch);
         let mut chain = Chain(vec![&mut hooks, &mut recorder]);
         let last = model.llama.forward(embeds, &mut cache, &mut chain)?;
-        let resid = recorder.resid;
+        let resid = recorder.resid.into_iter().flatten().collect();
         let logits = last_logits(model, &last)?;
+        Self::new(
+            model,
+            prompt,
+            hooks,
+            resid,
+            logits,
+            cache,
+            vec![0; n_layers + 1],
+        )
+    }
+
+    /// The same from another run over the same first positions: only what `plan` says can differ is computed, the rest
+    /// is copied. Agrees with [`RunState::forward`] up to rounding.
+    pub fn resume(
+        model: &Llava,
+        prompt: Arc<Prompt>,
+        embeds: &Tensor,
+        hooks: CompiledSet,
+        (base, plan): (&Self, &Plan),
+        watch: &mut Watch<'_>,
+    ) -> Result<Self> {
+        let mut hooks = hooks;
+        hooks.set_prefix(base.resid.clone());
+        let mut recorder = Recorder::new(model.facts.n_layers, watch);
+        recorder.copied = Some((&base.resid, &plan.changed_from));
+        let from = Base {
+            resid: &base.resid,
+            cache: base.prompt_cache.clone(),
+        };
+        let mut chain = Chain(vec![&mut hooks, &mut recorder]);
+        let (last, cache) = model
+            .llama
+            .resume(embeds, &from, &plan.rows_from, &mut chain)?;
+        let computed = recorder.resid.into_iter().enumerate();
+        let resid = computed
+            .map(|(level, x)| x.unwrap_or_else(|| base.resid[level].clone()))
+            .collect();
+        let logits = match last {
+            Some(last) => last_logits(model, &last)?,
+            None => base.logits.clone(),
+        };
+        let changed_from = plan.changed_from.clone();
+        let mut state = Self::new(model, prompt, hooks, resid, logits, cache, changed_from)?;
+        state.share = plan.share();
+        for (level, known) in base.readout.levels.iter().enumerate() {
+            // The base is a clean run: its words stand, and nothing has changed.
+            if state.changed_from[level] >= state.prompt.layout.patches().end {
+                state.readout.levels[level] = known.clone();
+            }
+        }
+        Ok(state)
+    }
+
+    fn new(
+        model: &Llava,
+        prompt: Arc<Prompt>,
+        hooks: CompiledSet,
+        resid: Vec<Tensor>,
+        logits: Vec<f32>,
+        cache: KvCache,
+        changed_from: Vec<usize>,
+    ) -> Result<Self> {
         let next_token = lens::next_token(&logits, &model.tokenizer, N_NEXT)?;
+        let levels = vec![None; resid.len()];
         let readout = RunReadout {
-            levels: vec![None; n_layers + 1],
+            levels,
             next_token,
             answer: Answer::default(),
         };
+        let (prompt_cache, step_logits) = (cache.clone(), logits.clone());
         Ok(Self {
             prompt,
             hooks,
             resid,
-            step_logits: logits.clone(),
             logits,
             readout,
+            share: 1.0,
+            changed_from,
+            prompt_cache,
             cache,
+            step_logits,
         })
     }
 
@@ -139,7 +247,7 @@ impl RunState {
         Ok(self.resid[level].narrow(0, layout.patches().start, layout.grid.len())?)
     }
 
-    /// Reads a level; `clean` is the run to tell the change against.
+    /// Reads a level. `clean` is the run to tell the change against, and to copy from what cannot differ.
     pub fn read_level(
         &mut self,
         model: &Llava,
@@ -148,13 +256,34 @@ impl RunState {
         clean: Option<&Self>,
     ) -> Result<()> {
         let rows = self.patch_rows(level)?;
-        let mut readout = lens::read_level(&model.llama, &rows, top_k, model.tokenizer.n_words())?;
+        let n_words = model.tokenizer.n_words();
+        let known = clean.and_then(|clean| clean.readout.levels[level].as_deref());
+        let same = match known {
+            Some(_) => self.n_same_patches(level),
+            None => 0,
+        };
+        let n = rows.dim(0)?;
+        let mut readout = match known {
+            Some(known) if same == n => known.clone(),
+            Some(known) if same > 0 => {
+                let changed = rows.narrow(0, same, n - same)?;
+                let changed = lens::read_level(&model.llama, &changed, top_k, n_words)?;
+                known.first(same).followed_by(changed)
+            }
+            _ => lens::read_level(&model.llama, &rows, top_k, n_words)?,
+        };
         readout.change = match clean {
             Some(clean) => lens::relative_change(&rows, &clean.patch_rows(level)?)?,
-            None => vec![0.0; rows.dim(0)?],
+            None => vec![0.0; n],
         };
         self.readout.levels[level] = Some(Arc::new(readout));
         Ok(())
+    }
+
+    /// How many patches, from the first on, are copies of the clean run's at a level.
+    fn n_same_patches(&self, level: usize) -> usize {
+        let patches = self.prompt.layout.patches();
+        self.changed_from[level].clamp(patches.start, patches.end) - patches.start
     }
 
     /// Reads the words in every level that is read; `ids` are their tokens.

@@ -75,6 +75,8 @@ pub struct Trace {
     pub edited: Arc<RunReadout>,
     /// Whether any intervention was switched on.
     pub has_edits: bool,
+    /// Share of the edited run's rows, over all blocks, that had to be computed, 0..=1; the rest is the clean run's.
+    pub recomputed: Option<f32>,
     pub timing: Timing,
     /// `false` while more is coming.
     pub complete: bool,

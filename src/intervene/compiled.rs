@@ -24,6 +24,8 @@ pub struct CompiledSet {
     target: Target,
     ablations: BTreeMap<usize, Vec<CompiledAblation>>,
     knockouts: Vec<CompiledKnockout>,
+    /// Rows that a pass does not compute, per level: those of the clean run. Empty for a pass over all rows.
+    prefix: Vec<Tensor>,
     /// Masks of the current pass, by the knockouts that act together; layers mostly share them.
     masks: HashMap<Vec<usize>, Option<Tensor>>,
     /// First position, queries and keys of the pass that `masks` belong to.
@@ -45,6 +47,7 @@ impl CompiledSet {
             target,
             ablations: BTreeMap::new(),
             knockouts: Vec::new(),
+            prefix: Vec::new(),
             masks: HashMap::new(),
             pass,
         };
@@ -128,11 +131,27 @@ impl CompiledSet {
             .collect()
     }
 
+    /// Tells what stands in the rows before those that the next pass computes: the clean residual stream,
+    /// `[level][n, d_model]`.
+    pub fn set_prefix(&mut self, prefix: Vec<Tensor>) {
+        self.prefix = prefix;
+    }
+
     /// Ablates the picture's rows; passes that do not hold them (generated tokens) are left alone.
     fn ablate(&self, level: usize, first_pos: usize, x: Tensor) -> Result<Tensor> {
-        match self.ablations.get(&level) {
-            Some(ablations) if first_pos == 0 => {
-                ablation::apply(&x, ablations, &self.target.layout)
+        let Some(ablations) = self.ablations.get(&level) else {
+            return Ok(x);
+        };
+        let layout = &self.target.layout;
+        if first_pos == 0 {
+            return ablation::apply(&x, ablations, layout);
+        }
+        match self.prefix.get(level) {
+            Some(prefix) if first_pos < layout.patches().end => {
+                // Means and donors may lie in the rows before.
+                let all = Tensor::cat(&[&prefix.narrow(0, 0, first_pos)?, &x], 0)?;
+                let all = ablation::apply(&all, ablations, layout)?;
+                Ok(all.narrow(0, first_pos, x.dim(0)?)?.contiguous()?)
             }
             _ => Ok(x),
         }

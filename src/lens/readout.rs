@@ -31,6 +31,37 @@ impl LevelReadout {
     }
 }
 
+impl LevelReadout {
+    /// The first `n` patches alone; `words` is left empty.
+    #[must_use]
+    pub fn first(&self, n: usize) -> Self {
+        let take = |values: &[f32]| values[..n.min(values.len())].to_vec();
+        let cells = (n * self.top_k).min(self.ids.len());
+        Self {
+            top_k: self.top_k,
+            ids: self.ids[..cells].to_vec(),
+            probs: self.probs[..cells].to_vec(),
+            entropy: take(&self.entropy),
+            norm: take(&self.norm),
+            log_sum_exp: take(&self.log_sum_exp),
+            change: take(&self.change),
+            words: Vec::new(),
+        }
+    }
+
+    /// These patches and then those of `rest`.
+    #[must_use]
+    pub fn followed_by(mut self, rest: Self) -> Self {
+        self.ids.extend(rest.ids);
+        self.probs.extend(rest.probs);
+        self.entropy.extend(rest.entropy);
+        self.norm.extend(rest.norm);
+        self.log_sum_exp.extend(rest.log_sum_exp);
+        self.change.extend(rest.change);
+        self
+    }
+}
+
 /// A candidate for the next token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenScore {

@@ -29,6 +29,18 @@ impl KvCache {
         self.len() == 0
     }
 
+    /// Takes the first `n` positions of a block over from another cache.
+    pub(super) fn start_from(&mut self, layer: usize, other: &Self, n: usize) -> Result<()> {
+        self.blocks[layer] = match &other.blocks[layer] {
+            Some((k, v)) if n > 0 => Some((
+                k.narrow(1, 0, n)?.contiguous()?,
+                v.narrow(1, 0, n)?.contiguous()?,
+            )),
+            _ => None,
+        };
+        Ok(())
+    }
+
     /// Appends the new rows of a block and gives all keys and values back.
     pub(super) fn append(
         &mut self,

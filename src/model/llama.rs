@@ -121,23 +121,71 @@ impl Llama {
     /// Runs all blocks over `x`, `[n, d_model]`, the rows at the positions that follow those in `cache`.
     /// Gives the residual stream after the last block, never normed, `[n, d_model]`.
     pub fn forward(&self, x: Tensor, cache: &mut KvCache, hooks: &mut dyn Hooks) -> Result<Tensor> {
-        let first_pos = cache.len();
-        let n = x.dim(0)?;
-        let (cos, sin) = self
-            .rotary
-            .tables(first_pos, n, self.dtype(), self.device())?;
-        let mask = causal_mask(n, first_pos, self.dtype(), self.device())?;
-        let pos = Positions {
-            first_pos,
-            cos,
-            sin,
-            mask,
-        };
+        let pos = self.positions(cache.len(), x.dim(0)?)?;
         let mut x = x;
         for (layer, block) in self.layers.iter().enumerate() {
             x = block.forward(x, layer, &pos, &self.config, cache, hooks)?;
         }
         Ok(x)
+    }
+
+    /// Runs only the rows that can differ from another pass over the same first positions: from row `rows_from[block]`
+    /// on in each block (never rising; `n` for none). Rows before come from `base`, keys and values likewise.
+    ///
+    /// `embeds` is what enters the decoder, all rows, `[n, d_model]`. Gives the rows of the last block that were
+    /// computed, `None` where none were, and the cache of the whole pass. Agrees with [`Llama::forward`] up to rounding.
+    pub fn resume(
+        &self,
+        embeds: &Tensor,
+        base: &Base<'_>,
+        rows_from: &[usize],
+        hooks: &mut dyn Hooks,
+    ) -> Result<(Option<Tensor>, KvCache)> {
+        let n = embeds.dim(0)?;
+        let mut cache = KvCache::new(self.layers.len());
+        let mut rows: Option<(usize, Tensor)> = None; // the first row and what follows, [n - first, d_model]
+        let mut pos: Option<Positions> = None;
+        for (layer, block) in self.layers.iter().enumerate() {
+            let first = rows_from[layer];
+            cache.start_from(layer, &base.cache, first)?;
+            if first >= n {
+                continue;
+            }
+            let stream = if layer == 0 {
+                embeds
+            } else {
+                &base.resid[layer]
+            };
+            let x = match rows.take() {
+                None => stream.narrow(0, first, n - first)?.contiguous()?,
+                Some((before, x)) if before == first => x,
+                Some((before, x)) => {
+                    Tensor::cat(&[&stream.narrow(0, first, before - first)?, &x], 0)?
+                }
+            };
+            if pos.as_ref().is_none_or(|pos| pos.first_pos != first) {
+                pos = Some(self.positions(first, n - first)?);
+            }
+            if let Some(pos) = &pos {
+                let x = block.forward(x, layer, pos, &self.config, &mut cache, hooks)?;
+                rows = Some((first, x));
+            }
+        }
+        Ok((rows.map(|(_, x)| x), cache))
+    }
+
+    /// What all blocks share that compute `n` rows from position `first_pos` on.
+    fn positions(&self, first_pos: usize, n: usize) -> Result<Positions> {
+        let (cos, sin) = self
+            .rotary
+            .tables(first_pos, n, self.dtype(), self.device())?;
+        let mask = causal_mask(n, first_pos, self.dtype(), self.device())?;
+        Ok(Positions {
+            first_pos,
+            cos,
+            sin,
+            mask,
+        })
     }
 
     /// The final norm: `[n, d_model] -> [n, d_model]`. A lens applies it exactly once.
@@ -155,6 +203,14 @@ impl Llama {
         let ids = Tensor::new(ids, self.device())?;
         Ok(self.lm_head.index_select(&ids, 0)?)
     }
+}
+
+/// A pass over the same first positions, to go on from.
+pub struct Base<'a> {
+    /// The residual stream at every level, `[level][n, d_model]`.
+    pub resid: &'a [Tensor],
+    /// Keys and values of the prompt.
+    pub cache: KvCache,
 }
 
 /// What all blocks of one pass share.

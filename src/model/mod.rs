@@ -19,7 +19,7 @@ mod tokenizer;
 mod weights;
 
 pub use kv_cache::KvCache;
-pub use llama::Llama;
+pub use llama::{Base, Llama};
 pub use llava::{Description, Llava};
 pub use prompt::{DEFAULT_TEMPLATE, Prompt, PromptRules};
 pub use tokenizer::Tokenizer;

@@ -79,6 +79,22 @@ impl Prompt {
     }
 }
 
+impl Prompt {
+    /// Everything up to the picture's end, as a prompt of its own.
+    #[must_use]
+    pub fn up_to_image(&self) -> Self {
+        let n_prompt = self.layout.image.end;
+        let layout = TokenLayout {
+            n_prompt,
+            ..self.layout.clone()
+        };
+        Self {
+            ids: self.ids[..n_prompt].to_vec(),
+            layout,
+        }
+    }
+}
+
 /// The text with the question in its place.
 fn fill(experiment: &Experiment) -> Result<String> {
     let template = experiment.template.as_deref().unwrap_or(DEFAULT_TEMPLATE);

@@ -86,6 +86,9 @@ fn run_text(trace: Option<&Trace>) -> String {
     );
     if trace.complete {
         text += &format!(" · last run {}", timing_text(&trace.timing));
+        if let Some(share) = trace.recomputed {
+            text += &format!(" · recomputed {:.0} %", share * 100.0);
+        }
     }
     text
 }

@@ -184,6 +184,7 @@ pub fn trace(grid: PatchGrid, edited: bool) -> Trace {
         baseline: levels(false),
         edited: levels(edited),
         has_edits: edited,
+        recomputed: None,
         timing: Timing::default(),
         complete: true,
     }
