@@ -113,6 +113,7 @@ impl FakeEngine {
             baseline,
             edited,
             has_edits,
+            recomputed: None,
             timing: Timing {
                 edited: 180.0,
                 lens: 90.0,
