@@ -20,7 +20,7 @@ use super::trace::{Timing, Trace};
 use super::{device, dump};
 use crate::error::{Error, Result};
 use crate::intervene::{CompiledSet, Donor};
-use crate::model::Llava;
+use crate::model::{Description, Inventory, Llava};
 use crate::spec::{Experiment, Intervention, ModelSource};
 
 /// Where and in which type to compute.
@@ -79,18 +79,23 @@ impl Engine {
         {
             return Ok(model.clone());
         }
+        let folder = match source {
+            ModelSource::Demo => None,
+            ModelSource::Folder(folder) => Some(folder.clone()),
+            ModelSource::Hub(id) => Some(hub_folder(id)?),
+        };
+        if let Some(folder) = &folder {
+            // What cannot be loaded leaves alone what is there.
+            Description::of_folder(folder)?;
+            Inventory::of_folder(folder)?;
+        }
         // Two large models may not fit at once: the old one goes first, with everything made by it.
         (self.model, self.picture) = (None, None);
         (self.prefix, self.clean, self.edited) = (None, None, None);
         let mut progress = |fraction| progress(fraction);
-        let model = match source {
-            ModelSource::Demo => Llava::load_demo(&self.device, self.dtype, &mut progress)?,
-            ModelSource::Folder(folder) => {
-                Llava::load(folder, &self.device, self.dtype, &mut progress)?
-            }
-            ModelSource::Hub(id) => {
-                Llava::load(&hub_folder(id)?, &self.device, self.dtype, &mut progress)?
-            }
+        let model = match &folder {
+            None => Llava::load_demo(&self.device, self.dtype, &mut progress)?,
+            Some(folder) => Llava::load(folder, &self.device, self.dtype, &mut progress)?,
         };
         let model = Arc::new(model);
         self.model = Some((source.clone(), model.clone()));
@@ -189,6 +194,9 @@ impl Engine {
             .map(|word| model.tokenizer.word_token(word));
         let words = words.collect::<Result<_>>()?;
         let prompt = Arc::new(model.prompt(&spec.experiment)?);
+        // Every row is checked before anything is computed, those that are off too.
+        let rows = &spec.experiment.interventions;
+        CompiledSet::new(rows, target(&model, &prompt), &mut |_, _| Ok(Donor::Zero))?;
         let has_edits = spec.experiment.active().next().is_some();
         Ok(Job {
             spec,
@@ -250,8 +258,6 @@ impl Engine {
             job.timing.baseline = ms(since);
         }
         if !job.has_edits {
-            // The rows that are off are checked all the same, and the edited side is the clean one.
-            self.compile(job, &job.spec.experiment.interventions, monitor)?;
             self.edited = None;
         }
         self.read_words(job, Which::Clean)

@@ -5,6 +5,7 @@
 use egui::{Color32, FontId, Rect, Response, Sense, Stroke, TextFormat, Ui, Vec2, pos2, vec2};
 
 use super::answer_diff::{Piece, diff};
+use super::labels::probability;
 use super::theme::{GRID, Theme};
 use super::{ViewCtx, candidates, style};
 use crate::engine::trace::{Answer, RunReadout, Trace, Vocabulary};
@@ -309,9 +310,9 @@ fn tooltip(
         Mark::Added => "only in the answer after\n",
     };
     let text = format!(
-        "{}\n{what}probability {:.3}",
+        "{}\n{what}probability {}",
         vocabulary.piece(token.id),
-        token.prob
+        probability(token.prob)
     );
     response.on_hover_text(egui::RichText::new(text).monospace());
 }

@@ -2,6 +2,7 @@
 
 use egui::{Align2, FontId, Rect, Sense, Ui, pos2, vec2};
 
+use super::labels::probability;
 use super::theme::{GRID, Theme};
 use super::{ViewCtx, style};
 use crate::engine::trace::{TokenScore, Trace};
@@ -135,10 +136,15 @@ fn draw(ui: &Ui, theme: &Theme, columns: &Columns, trace: &Trace, row: &Candidat
         let filled = vec2(columns.bar * prob.unwrap_or(0.0).clamp(0.0, 1.0), 6.0);
         ui.painter()
             .rect_filled(Rect::from_min_size(track.min, filled), 1.0, theme.text_weak);
-        let text = prob.map_or_else(|| "–".to_owned(), number);
+        let text = prob.map_or_else(|| "–".to_owned(), probability);
         let at = pos2(left + columns.bar + 2.0 * GRID, y);
-        ui.painter()
-            .text(at, Align2::LEFT_CENTER, text, font.clone(), theme.text);
+        ui.painter().text(
+            at,
+            Align2::LEFT_CENTER,
+            format!("{text:>5}"),
+            font.clone(),
+            theme.text,
+        );
     }
     let delta = delta_text(row);
     let color = if delta.starts_with('0') || delta == "–" {
@@ -155,11 +161,6 @@ fn draw(ui: &Ui, theme: &Theme, columns: &Columns, trace: &Trace, row: &Candidat
     );
 }
 
-/// Three digits, always five characters wide.
-pub fn number(prob: f32) -> String {
-    format!("{prob:.3}")
-}
-
 fn delta_text(row: &Candidate) -> String {
     match (row.before, row.after) {
         (Some(before), Some(after)) if (after - before).abs() < 0.0005 => "0".to_owned(),
@@ -170,7 +171,7 @@ fn delta_text(row: &Candidate) -> String {
 
 fn explain(trace: &Trace, row: &Candidate) -> String {
     let text = |prob: Option<f32>| match prob {
-        Some(prob) => number(prob),
+        Some(prob) => probability(prob),
         None => "not among the ten likeliest".to_owned(),
     };
     let word = trace.model.vocabulary.piece(row.id);
