@@ -120,11 +120,6 @@ impl CompiledSet {
         Ok(())
     }
 
-    /// Whether nothing is left to do.
-    pub fn is_empty(&self) -> bool {
-        self.ablations.is_empty() && self.knockouts.is_empty()
-    }
-
     fn knockouts_of(&self, layer: usize) -> Vec<usize> {
         (0..self.knockouts.len())
             .filter(|i| self.knockouts[*i].layers.contains(&layer))
