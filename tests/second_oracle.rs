@@ -168,19 +168,18 @@ impl Hooks for Everything {
 }
 
 #[test]
-fn every_hook_point_is_visited_once_and_looking_changes_nothing() {
+fn every_hook_point_is_visited_once_and_looking_changes_only_rounding() {
     let model = Llava::load_demo(&Device::Cpu, DType::F32, &mut |_| Ok(())).unwrap();
     let n_layers = model.facts.n_layers;
     let x = model.llama.embed(&[1, 300, 301, 302]).unwrap();
     let pass = |hooks: &mut dyn Hooks| {
-        let out = model
-            .llama
-            .forward(x.clone(), &mut KvCache::new(n_layers), hooks)
-            .unwrap();
-        out.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        let mut cache = KvCache::new(n_layers);
+        model.llama.forward(x.clone(), &mut cache, hooks).unwrap()
     };
     let mut everything = Everything(HashSet::new());
-    assert_eq!(pass(&mut everything), pass(&mut NoHooks));
+    // Points that nobody looks at are fused, so the two ways differ by rounding.
+    let error = relative_error(&pass(&mut everything), &pass(&mut NoHooks));
+    assert!(error < 1e-5, "{error}");
     let expected =
         (0..n_layers).flat_map(|layer| HookSite::ALL.map(|site| HookPoint { layer, site }));
     assert_eq!(everything.0, expected.collect());

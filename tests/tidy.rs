@@ -58,7 +58,7 @@ const WORDS: &[(&str, &[&str])] = &[
             "dialogs.rs",
         ],
     ),
-    ("unsafe {", &["model/weights.rs"]),
+    ("unsafe {", &["model/ops/", "model/weights.rs"]),
 ];
 
 /// Modules that may be named only by the modules after them, in this order (`lib.rs` explains it).

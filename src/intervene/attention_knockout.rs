@@ -5,8 +5,6 @@
 
 use std::ops::RangeInclusive;
 
-use candle_core::{DType, Tensor};
-
 use crate::error::Result;
 use crate::index::{TokenLayout, TokenSet};
 
@@ -62,15 +60,4 @@ pub(super) fn mask_heads(knockouts: &[&CompiledKnockout], n_heads: usize) -> usi
     } else {
         1
     }
-}
-
-/// `[head, query, key]` scores with −∞ where `mask`, `[heads or 1, query, key]`, is 1.
-pub(super) fn apply(scores: &Tensor, mask: &Tensor) -> Result<Tensor> {
-    let minus_infinity =
-        Tensor::new(f32::NEG_INFINITY, scores.device())?.to_dtype(scores.dtype())?;
-    let minus_infinity = minus_infinity.broadcast_as(scores.shape())?;
-    debug_assert_eq!(mask.dtype(), DType::U8);
-    Ok(mask
-        .broadcast_as(scores.shape())?
-        .where_cond(&minus_infinity, scores)?)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::ablation::{self, CompiledAblation, Donor};
 use super::attention_knockout::{self, CompiledKnockout};
@@ -152,29 +152,11 @@ impl CompiledSet {
         }
     }
 
-    fn knock_out(&mut self, layer: usize, first_pos: usize, scores: Tensor) -> Result<Tensor> {
-        let (_, n_queries, n_keys) = scores.dims3()?;
-        let pass = (first_pos, n_queries, n_keys);
-        if self.pass != pass {
-            self.masks.clear();
-            self.pass = pass;
-        }
-        let acting = self.knockouts_of(layer);
-        if !self.masks.contains_key(&acting) {
-            let mask = self.mask(&acting, pass, &scores)?;
-            self.masks.insert(acting.clone(), mask);
-        }
-        match self.masks.get(&acting) {
-            Some(Some(mask)) => attention_knockout::apply(&scores, mask),
-            _ => Ok(scores),
-        }
-    }
-
     fn mask(
         &self,
         acting: &[usize],
         pass: (usize, usize, usize),
-        scores: &Tensor,
+        device: &Device,
     ) -> Result<Option<Tensor>> {
         let knockouts: Vec<_> = acting.iter().map(|i| &self.knockouts[*i]).collect();
         let n_heads = self.target.n_heads;
@@ -185,7 +167,7 @@ impl CompiledSet {
             pass.2,
         );
         Ok(match mask {
-            Some(mask) => Some(Tensor::from_vec(mask, shape, scores.device())?),
+            Some(mask) => Some(Tensor::from_vec(mask, shape, device)?),
             None => None,
         })
     }
@@ -193,18 +175,34 @@ impl CompiledSet {
 
 impl Hooks for CompiledSet {
     fn wants(&self, at: HookPoint) -> bool {
-        match at.site {
-            HookSite::ResidPre => self.ablations.contains_key(&at.layer),
-            HookSite::AttnScores => !self.knockouts_of(at.layer).is_empty(),
-            _ => false,
-        }
+        at.site == HookSite::ResidPre && self.ablations.contains_key(&at.layer)
     }
 
     fn visit(&mut self, at: HookPoint, first_pos: usize, x: Tensor) -> Result<Tensor> {
         match at.site {
             HookSite::ResidPre => self.ablate(at.layer, first_pos, x),
-            HookSite::AttnScores => self.knock_out(at.layer, first_pos, x),
             _ => Ok(x),
         }
+    }
+
+    fn blocked(
+        &mut self,
+        layer: usize,
+        pass: (usize, usize, usize),
+        device: &Device,
+    ) -> Result<Option<Tensor>> {
+        let acting = self.knockouts_of(layer);
+        if acting.is_empty() {
+            return Ok(None);
+        }
+        if self.pass != pass {
+            self.masks.clear();
+            self.pass = pass;
+        }
+        if !self.masks.contains_key(&acting) {
+            let mask = self.mask(&acting, pass, device)?;
+            self.masks.insert(acting.clone(), mask);
+        }
+        Ok(self.masks.get(&acting).cloned().flatten())
     }
 }

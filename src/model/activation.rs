@@ -29,8 +29,7 @@ impl Activation {
         Ok(match self {
             Self::Gelu => x.gelu_erf()?,
             Self::GeluTanh => x.gelu()?,
-            Self::QuickGelu if ops::is_fast(x) => ops::quick_gelu(&x.contiguous()?)?,
-            Self::QuickGelu => (x * candle_nn::ops::sigmoid(&(x * 1.702)?)?)?,
+            Self::QuickGelu => ops::quick_gelu(x)?,
             Self::Silu => x.silu()?,
             Self::Relu => x.relu()?,
         })

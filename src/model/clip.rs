@@ -2,11 +2,11 @@
 //!
 //! Blocks above the feature layer and `post_layernorm` are never needed and never loaded.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::config::VisionConfig;
-use super::llama::Linear;
-use super::ops;
+use super::linear::Linear;
+use super::ops::{self, AttentionShape};
 use super::weights::{Part, Weights};
 use crate::error::Result;
 
@@ -22,9 +22,7 @@ pub struct VisionTower {
 
 struct EncoderLayer {
     layer_norm1: LayerNorm,
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
+    qkv_proj: Linear, // [3 * d, d]
     out_proj: Linear,
     layer_norm2: LayerNorm,
     fc1: Linear, // [d_ff, d]
@@ -113,11 +111,11 @@ impl EncoderLayer {
         let (d, ff) = (config.hidden_size, config.intermediate_size);
         let name = |field: &str| format!("encoder.layers.{layer}.{field}");
         let linear = |field: &str, shape| Linear::load(w, Part::Tower, &name(field), shape, true);
+        let qkv = ["q_proj", "k_proj", "v_proj"].map(|field| name(&format!("self_attn.{field}")));
+        let qkv = qkv.each_ref().map(|name| (name.as_str(), d));
         Ok(Self {
             layer_norm1: LayerNorm::load(w, &name("layer_norm1"), config)?,
-            q_proj: linear("self_attn.q_proj", (d, d))?,
-            k_proj: linear("self_attn.k_proj", (d, d))?,
-            v_proj: linear("self_attn.v_proj", (d, d))?,
+            qkv_proj: Linear::load_stacked(w, Part::Tower, &qkv, d, true)?,
             out_proj: linear("self_attn.out_proj", (d, d))?,
             layer_norm2: LayerNorm::load(w, &name("layer_norm2"), config)?,
             fc1: linear("mlp.fc1", (ff, d))?,
@@ -136,24 +134,16 @@ impl EncoderLayer {
     fn attend(&self, x: &Tensor, config: &VisionConfig) -> Result<Tensor> {
         let (n, d) = x.dims2()?;
         let heads = config.num_attention_heads;
-        let d_head = d / heads;
-        let split = |x: Tensor| -> Result<Tensor> {
-            Ok(x.reshape((n, heads, d_head))?
-                .transpose(0, 1)?
-                .contiguous()?)
+        let shape = AttentionShape {
+            batch: 1,
+            n,
+            heads,
+            kv_heads: heads,
+            d_head: d / heads,
+            first_pos: 0,
         };
-        let q = (split(self.q_proj.forward(x)?)? * (1.0 / (d_head as f64).sqrt()))?; // [head, n, d_head]
-        let k = split(self.k_proj.forward(x)?)?;
-        let v = split(self.v_proj.forward(x)?)?;
-        let scores = q.matmul(&k.t()?)?; // [head, query, key]
-        let pattern = match ops::is_fast(&scores) {
-            true => ops::softmax(&scores).map(|()| scores)?,
-            false => {
-                let pattern = candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?)?;
-                pattern.to_dtype(x.dtype())?
-            }
-        };
-        let z = pattern.matmul(&v)?.transpose(0, 1)?.reshape((n, d))?;
+        let (q, k, v) = ops::split_heads(&self.qkv_proj.forward(x)?, &shape)?;
+        let z = ops::full_attention(&q, &k, &v, &shape)?;
         self.out_proj.forward(&z)
     }
 }

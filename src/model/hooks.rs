@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::error::Result;
 
@@ -89,6 +89,22 @@ pub trait Hooks {
         false
     }
 
+    /// Scores that become −∞ in this block, so that the softmax gives them exactly 0: 1 at each of
+    /// `[head or 1, query, key]`, u8, on `device`. `pass` is (position of the first query row, queries, keys).
+    ///
+    /// This acts before [`HookSite::AttnScores`] is visited and needs no score to be computed by itself.
+    ///
+    /// # Errors
+    /// Whatever the computation met.
+    fn blocked(
+        &mut self,
+        _layer: usize,
+        _pass: (usize, usize, usize),
+        _device: &Device,
+    ) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
     /// Gets the activation and returns what the pass goes on with. `first_pos` is the sequence position of the
     /// first query row; keys always start at position 0.
     ///
@@ -120,6 +136,22 @@ impl Hooks for Chain<'_> {
             }
         }
         Ok(x)
+    }
+
+    fn blocked(
+        &mut self,
+        layer: usize,
+        pass: (usize, usize, usize),
+        device: &Device,
+    ) -> Result<Option<Tensor>> {
+        let mut all: Option<Tensor> = None;
+        for hooks in &mut self.0 {
+            all = match (all, hooks.blocked(layer, pass, device)?) {
+                (Some(a), Some(b)) => Some(a.broadcast_maximum(&b)?),
+                (a, b) => a.or(b),
+            };
+        }
+        Ok(all)
     }
 }
 

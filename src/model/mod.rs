@@ -9,12 +9,14 @@ pub mod config;
 pub mod facts;
 pub mod hooks;
 mod kv_cache;
+mod linear;
 mod llama;
 mod llava;
 mod ops;
 pub mod preprocess;
 mod projector;
 mod prompt;
+mod rotary;
 mod tokenizer;
 mod weights;
 

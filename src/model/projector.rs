@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::activation::Activation;
-use super::llama::Linear;
+use super::linear::Linear;
 use super::weights::{Part, Weights};
 use crate::error::Result;
 

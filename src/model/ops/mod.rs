@@ -1,0 +1,80 @@
+//! The operations of the forward pass that are larger than candle's: each takes the fastest body that the device has.
+//!
+//! Every fast body has a slow twin in plain candle operations, which devices and types without one use; the tests compare
+//! the two. No hooks here: who wants to look inside an operation calls its steps.
+
+mod activation;
+mod attention;
+mod exp;
+mod heads;
+
+use candle_core::{DType, Layout, Result, Tensor};
+
+pub(super) use self::activation::{quick_gelu, silu_mul};
+pub(super) use self::attention::{attention, full_attention, masked_scores, softmax};
+pub(crate) use self::exp::{exp, with_vectors};
+pub(super) use self::heads::{merge_heads, repeat_heads, rotate, split_heads, split_rotated_heads};
+
+/// Sizes of one attention. Rows are those of `batch` sequences of `n` each; heads of one sequence follow each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AttentionShape {
+    pub batch: usize,
+    /// Queries of one sequence.
+    pub n: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub d_head: usize,
+    /// Position of the first query; keys start at position 0.
+    pub first_pos: usize,
+}
+
+impl AttentionShape {
+    fn scale(&self) -> f32 {
+        1.0 / (self.d_head as f32).sqrt()
+    }
+}
+
+/// RMSNorm over the last dimension. `[n, d]`
+pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+    candle_nn::ops::rms_norm(&x.contiguous()?, weight, eps as f32)
+}
+
+/// `x + delta` and its RMSNorm. `[n, d]` each.
+pub(super) fn add_rms_norm(
+    x: &Tensor,
+    delta: &Tensor,
+    weight: &Tensor,
+    eps: f64,
+) -> Result<(Tensor, Tensor)> {
+    let sum = (x + delta)?;
+    let normed = rms_norm(&sum, weight, eps)?;
+    Ok((sum, normed))
+}
+
+/// Whether the fast bodies for the CPU take this tensor.
+fn is_cpu_f32(x: &Tensor) -> bool {
+    x.device().is_cpu() && x.dtype() == DType::F32
+}
+
+fn contiguous(layout: &Layout) -> Result<std::ops::Range<usize>> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(start..end),
+        None => candle_core::bail!("a fast path needs a contiguous tensor"),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use candle_core::{Device, Tensor};
+
+    pub fn random(shape: &[usize], spread: f32) -> Tensor {
+        Tensor::randn(0f32, spread, shape, &Device::Cpu).unwrap()
+    }
+
+    /// The largest absolute difference.
+    pub fn worst(a: &Tensor, b: &Tensor) -> f32 {
+        assert_eq!(a.dims(), b.dims());
+        let difference = (a - b).unwrap().abs().unwrap().flatten_all().unwrap();
+        difference.max(0).unwrap().to_scalar().unwrap()
+    }
+}
