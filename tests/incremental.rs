@@ -73,7 +73,7 @@ fn incremental_equals_whole() {
             let (slow, slow_dump) = run(&mut slow, &experiment);
             for ((name, _, a), (_, _, b)) in fast_dump.iter().zip(&slow_dump) {
                 let error = relative_error(a, b);
-                assert!(error < 1e-5, "seed {seed} step {step} {name}: {error:.1e}");
+                assert!(error < 3e-5, "seed {seed} step {step} {name}: {error:.1e}");
                 worst = worst.max(error);
             }
             assert_eq!(
@@ -93,7 +93,7 @@ fn incremental_equals_whole() {
                     .map(|(a, b)| (a - b).abs())
                     .fold(0.0, f32::max);
                 assert!(
-                    gap < 1e-5 && a.entropy.len() == b.entropy.len(),
+                    gap < 3e-5 && a.entropy.len() == b.entropy.len(),
                     "seed {seed} step {step}: {gap}"
                 );
             }
@@ -180,7 +180,7 @@ fn a_region_one_row_too_late_is_wrong() {
         let last = plan.rows_from[n_layers - 1];
         let right = numbers(resumed(&plan.rows_from).unwrap());
         let expected = numbers(tail(whole.clone(), n - last));
-        n_right += usize::from(relative_error(&right, &expected) < 1e-5);
+        n_right += usize::from(relative_error(&right, &expected) < 3e-5);
 
         let late: Vec<usize> = plan
             .rows_from
@@ -191,7 +191,7 @@ fn a_region_one_row_too_late_is_wrong() {
             let wrong = numbers(resumed(&late).unwrap());
             let expected = numbers(tail(whole, n - last - 1));
             n_late += 1;
-            n_wrong += usize::from(relative_error(&wrong, &expected) < 1e-5);
+            n_wrong += usize::from(relative_error(&wrong, &expected) < 3e-5);
         }
     }
     println!("right regions agree {n_right} of 40 times, late ones {n_wrong} of {n_late} times");

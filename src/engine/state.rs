@@ -255,28 +255,28 @@ impl RunState {
         top_k: usize,
         clean: Option<&Self>,
     ) -> Result<()> {
-        let rows = self.patch_rows(level)?;
-        let n_words = model.tokenizer.n_words();
-        let known = clean.and_then(|clean| clean.readout.levels[level].as_deref());
+        let known = clean.and_then(|clean| clean.readout.levels[level].clone());
         let same = match known {
             Some(_) => self.n_same_patches(level),
             None => 0,
         };
-        let n = rows.dim(0)?;
-        let mut readout = match known {
-            Some(known) if same == n => known.clone(),
-            Some(known) if same > 0 => {
-                let changed = rows.narrow(0, same, n - same)?;
-                let changed = lens::read_level(&model.llama, &changed, top_k, n_words)?;
-                known.first(same).followed_by(changed)
+        let patches = self.prompt.layout.grid.len();
+        let readout = match known {
+            Some(known) if same == patches => known,
+            known => {
+                let changed = |state: &Self| -> Result<Tensor> {
+                    Ok(state.patch_rows(level)?.narrow(0, same, patches - same)?)
+                };
+                let (rows, clean) = (changed(self)?, clean.map(changed).transpose()?);
+                let n_words = model.tokenizer.n_words();
+                let read = lens::read_level(&model.llama, &rows, clean.as_ref(), top_k, n_words)?;
+                Arc::new(match known {
+                    Some(known) if same > 0 => known.first(same).followed_by(read),
+                    _ => read,
+                })
             }
-            _ => lens::read_level(&model.llama, &rows, top_k, n_words)?,
         };
-        readout.change = match clean {
-            Some(clean) => lens::relative_change(&rows, &clean.patch_rows(level)?)?,
-            None => vec![0.0; n],
-        };
-        self.readout.levels[level] = Some(Arc::new(readout));
+        self.readout.levels[level] = Some(readout);
         Ok(())
     }
 

@@ -3,35 +3,38 @@
 //! At level `n_layers` this is the model's own output. One level is read at a time, in chunks of rows, so that the
 //! full logits of all levels never exist together.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::Tensor;
 
 use super::readout::{LevelReadout, TokenScore};
-use super::rows::{best, read_rows};
+use super::rows::{best, read_rows, read_rows_here};
 use crate::error::Result;
-use crate::model::{Llama, Tokenizer};
+use crate::model::{Llama, RowNorms, Tokenizer, row_norms};
 
 /// Logits that are held at once, as numbers (64 MB in f32).
 const CHUNK: usize = 16 << 20;
 
-/// Reads the residual rows of all patches at one level, `[patch, d_model]`. `change` and `words` are left empty.
+/// Reads the residual rows of patches at one level, `[patch, d_model]`. `clean` are the same rows of the run that the
+/// change is told against, `None` for that run itself. `words` is left empty.
 pub fn read_level(
     llama: &Llama,
     resid: &Tensor,
+    clean: Option<&Tensor>,
     top_k: usize,
     n_words: usize,
 ) -> Result<LevelReadout> {
     let (n, _) = resid.dims2()?;
+    let norms = row_norms(resid, clean)?;
     let mut out = LevelReadout {
         top_k,
-        norm: l2_norms(resid)?,
+        norm: norms.iter().map(|row| row.own).collect(),
+        change: norms.iter().map(relative_change).collect(),
         ..LevelReadout::default()
     };
     let mut start = 0;
     while start < n {
         let rows = chunk_rows(llama.vocab_size()).min(n - start);
         let normed = llama.final_norm(&resid.narrow(0, start, rows)?)?;
-        let logits = llama.unembed(&normed)?.flatten_all()?.to_vec1::<f32>()?; // [rows * vocab]
-        for row in read_rows(&logits, llama.vocab_size(), n_words, top_k) {
+        for row in read_rows(&llama.unembed(&normed)?, n_words, top_k)? {
             out.ids.extend(row.best.iter().map(|(id, _)| *id));
             out.probs.extend(row.best.iter().map(|(_, prob)| *prob));
             out.entropy.push(row.entropy);
@@ -41,6 +44,15 @@ pub fn read_level(
     }
     out.top_k = out.ids.len() / n.max(1);
     Ok(out)
+}
+
+/// ‖edited − clean‖ / ‖clean‖; rows that are equal give exactly 0.
+fn relative_change(row: &RowNorms) -> f32 {
+    if row.apart == 0.0 {
+        0.0
+    } else {
+        row.apart / row.other.max(f32::MIN_POSITIVE)
+    }
 }
 
 fn chunk_rows(vocab: usize) -> usize {
@@ -60,10 +72,7 @@ pub fn word_probabilities(
         return Ok(Vec::new());
     }
     let normed = llama.final_norm(resid)?;
-    let logits = llama
-        .unembedding_rows(ids)?
-        .matmul(&normed.t()?)?
-        .to_dtype(DType::F32)?; // [word, patch]
+    let logits = llama.logits_of(ids, &normed)?; // [word, patch]
     let probability = |(logit, lse): (&f32, &f32)| (logit - lse).exp();
     let rows = logits.to_vec2::<f32>()?;
     Ok(rows
@@ -72,36 +81,10 @@ pub fn word_probabilities(
         .collect())
 }
 
-/// ‖edited − clean‖ / ‖clean‖ per row of two `[patch, d_model]` streams. Rows that are equal give exactly 0.
-pub fn relative_change(edited: &Tensor, clean: &Tensor) -> Result<Vec<f32>> {
-    let difference = l2_norms(&(edited.to_dtype(DType::F32)? - clean.to_dtype(DType::F32)?)?)?;
-    let clean = l2_norms(clean)?;
-    Ok(difference
-        .iter()
-        .zip(clean)
-        .map(|(d, c)| {
-            if *d == 0.0 {
-                0.0
-            } else {
-                d / c.max(f32::MIN_POSITIVE)
-            }
-        })
-        .collect())
-}
-
-/// `[n, d] -> [n]`
-fn l2_norms(x: &Tensor) -> Result<Vec<f32>> {
-    Ok(x.to_dtype(DType::F32)?
-        .sqr()?
-        .sum(D::Minus1)?
-        .sqrt()?
-        .to_vec1::<f32>()?)
-}
-
 /// The `k` best candidates of a row of logits, `[vocab]`, with probabilities over the whole vocabulary.
 pub fn next_token(logits: &[f32], tokenizer: &Tokenizer, k: usize) -> Result<Vec<TokenScore>> {
     let n_words = tokenizer.n_words().min(logits.len());
-    let readout = read_rows(logits, logits.len(), n_words, k);
+    let readout = read_rows_here(logits, logits.len(), n_words, k);
     let scores = readout
         .iter()
         .flat_map(|row| &row.best)

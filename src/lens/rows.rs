@@ -1,6 +1,11 @@
-//! Rows of logits on the CPU: log-sum-exp, entropy and the k best, row by row in parallel. No tensors here.
+//! Rows of logits: log-sum-exp, entropy and the k best, on the device that holds them where it has a kernel for that, else
+//! on the CPU, row by row in parallel.
 
+use candle_core::Tensor;
 use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::model::{exp, read_logits, with_vectors};
 
 /// What is kept of one row.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,23 +17,47 @@ pub(super) struct RowReadout {
     pub entropy: f32,
 }
 
-/// Reads `[n, vocab]` logits. The softmax runs over all of `vocab`; ids from `n_words` on are padding and never
+/// Reads `[n, vocab]` f32 logits. The softmax runs over all of `vocab`; ids from `n_words` on are padding and never
 /// among the best.
-pub(super) fn read_rows(logits: &[f32], vocab: usize, n_words: usize, k: usize) -> Vec<RowReadout> {
-    logits
-        .par_chunks(vocab.max(1))
-        .map(|row| read_row(row, n_words, k))
-        .collect()
+pub(super) fn read_rows(logits: &Tensor, n_words: usize, k: usize) -> Result<Vec<RowReadout>> {
+    if let Some(rows) = read_logits(logits, k, n_words)? {
+        return Ok(rows.iter().map(|row| unpack(row, k)).collect());
+    }
+    let vocab = logits.dims2()?.1;
+    let logits = logits.flatten_all()?.to_vec1::<f32>()?; // [n * vocab]
+    Ok(read_rows_here(&logits, vocab, n_words, k))
 }
 
-fn read_row(row: &[f32], n_words: usize, k: usize) -> RowReadout {
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let (mut sum, mut weighted) = (0f32, 0f32);
-    for &logit in row {
-        let e = (logit - max).exp();
-        sum += e;
-        weighted += e * (logit - max);
+/// A row of [`read_logits`], which may hold more candidates than were asked for.
+fn unpack(row: &[f32], k: usize) -> RowReadout {
+    let kept = row.len() / 2 - 1;
+    let best = (0..k).map(|i| (row[i].to_bits(), row[kept + i]));
+    RowReadout {
+        best: best.collect(),
+        log_sum_exp: row[2 * kept],
+        entropy: row[2 * kept + 1],
     }
+}
+
+/// [`read_rows`] of logits that are in memory, `[n * vocab]`.
+pub(super) fn read_rows_here(
+    logits: &[f32],
+    vocab: usize,
+    n_words: usize,
+    k: usize,
+) -> Vec<RowReadout> {
+    let rows = logits.par_chunks(vocab.max(1));
+    rows.map(|row| read_row(row, n_words, k)).collect()
+}
+
+/// Sums and maxima run in lanes, so that the loops become vector code.
+const LANES: usize = 16;
+
+fn read_row(row: &[f32], n_words: usize, k: usize) -> RowReadout {
+    let (max, sum, weighted) = with_vectors(
+        #[inline(always)]
+        || statistics(row),
+    );
     let log_sum_exp = max + sum.ln();
     let best = best(&row[..n_words.min(row.len())], k);
     RowReadout {
@@ -42,22 +71,64 @@ fn read_row(row: &[f32], n_words: usize, k: usize) -> RowReadout {
     }
 }
 
+/// The maximum m, Σ e^(x − m), and Σ e^(x − m) (x − m).
+#[inline(always)]
+fn statistics(row: &[f32]) -> (f32, f32, f32) {
+    let max = maximum(row);
+    let (mut sums, mut weighted) = ([0f32; LANES], [0f32; LANES]);
+    for chunk in row.chunks(LANES) {
+        for ((sum, weighted), x) in sums.iter_mut().zip(&mut weighted).zip(chunk) {
+            let below = *x - max;
+            let e = exp(below);
+            *sum += e;
+            // What is −∞ has no weight; 0 * −∞ would be no number.
+            *weighted += e * below.max(f32::MIN);
+        }
+    }
+    (max, sums.iter().sum(), weighted.iter().sum())
+}
+
+#[inline(always)]
+fn maximum(row: &[f32]) -> f32 {
+    let mut maxima = [f32::NEG_INFINITY; LANES];
+    for chunk in row.chunks(LANES) {
+        for (max, x) in maxima.iter_mut().zip(chunk) {
+            *max = if *x > *max { *x } else { *max };
+        }
+    }
+    maxima.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// Values that are passed over at once when none of them can be among the best.
+const BLOCK: usize = 128;
+
 /// The k largest of a row, by insertion into a short list: k is small and most values lose at the first comparison.
 pub(super) fn best(row: &[f32], k: usize) -> Vec<(u32, f32)> {
     let mut list: Vec<(u32, f32)> = Vec::with_capacity(k + 1);
-    for (id, &value) in row.iter().enumerate() {
-        let worst = if list.len() < k {
-            f32::NEG_INFINITY
-        } else {
-            list[k - 1].1
-        };
-        if value > worst || list.len() < k {
-            let at = list.partition_point(|(_, other)| *other >= value);
-            list.insert(at, (id as u32, value));
-            list.truncate(k);
+    for (i, block) in row.chunks(BLOCK).enumerate() {
+        let is_full = list.len() == k;
+        let highest = with_vectors(
+            #[inline(always)]
+            || maximum(block),
+        );
+        if is_full && list.last().is_some_and(|(_, worst)| highest <= *worst) {
+            continue;
+        }
+        for (j, &value) in block.iter().enumerate() {
+            insert(&mut list, k, ((i * BLOCK + j) as u32, value));
         }
     }
     list
+}
+
+/// Of equal values the one that came first stays ahead.
+fn insert(list: &mut Vec<(u32, f32)>, k: usize, (id, value): (u32, f32)) {
+    if list.len() == k && list.last().is_none_or(|(_, worst)| value <= *worst) {
+        return;
+    }
+    let at = list.partition_point(|(_, other)| *other >= value);
+    list.insert(at, (id, value));
+    list.truncate(k);
 }
 
 #[cfg(test)]

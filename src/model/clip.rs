@@ -82,11 +82,9 @@ impl VisionTower {
     /// `pixel_values [3, size, size] -> [1 + patches, d]`, the class token first; the stream after the last loaded
     /// block, without `post_layernorm`.
     pub fn forward(&self, pixel_values: &Tensor) -> Result<Tensor> {
-        let patches = self
-            .unfold(pixel_values)?
-            .matmul(&self.patch_embedding.t()?)?; // [patches, d]
+        let patches = ops::product(&self.unfold(pixel_values)?, &self.patch_embedding)?; // [patches, d]
         let x = Tensor::cat(&[&self.class_embedding.unsqueeze(0)?, &patches], 0)?; // [1 + patches, d]
-        let x = (x + &self.position_embedding)?;
+        let x = ops::add(&x, &self.position_embedding)?;
         let mut x = self.pre_layrnorm.forward(&x)?;
         for layer in &self.layers {
             x = layer.forward(&x, &self.config)?;
@@ -125,9 +123,10 @@ impl EncoderLayer {
 
     /// `[n, d] -> [n, d]`
     fn forward(&self, x: &Tensor, config: &VisionConfig) -> Result<Tensor> {
-        let x = (x + self.attend(&self.layer_norm1.forward(x)?, config)?)?;
+        let x = ops::add(x, &self.attend(&self.layer_norm1.forward(x)?, config)?)?;
         let hidden = self.fc1.forward(&self.layer_norm2.forward(&x)?)?; // [n, d_ff]
-        Ok((&x + self.fc2.forward(&config.hidden_act.forward(&hidden)?)?)?)
+        let hidden = config.hidden_act.forward(&hidden)?;
+        Ok(ops::add(&x, &self.fc2.forward(&hidden)?)?)
     }
 
     /// Attention without a mask: every patch sees every other.

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::ops;
 use super::weights::{Part, Weights};
 use crate::error::Result;
 
@@ -44,9 +45,9 @@ impl Linear {
 
     /// `[n, in] -> [n, out]`
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = x.matmul(&self.weight.t()?)?;
+        let y = ops::product(x, &self.weight)?;
         Ok(match &self.bias {
-            Some(bias) => y.broadcast_add(bias)?,
+            Some(bias) => ops::add(&y, bias)?,
             None => y,
         })
     }

@@ -146,13 +146,14 @@ impl Llama {
 
     /// Unembeds normed rows: `[n, d_model] -> [n, vocab]`, as f32.
     pub fn unembed(&self, normed: &Tensor) -> Result<Tensor> {
-        Ok(normed.matmul(&self.lm_head.t()?)?.to_dtype(DType::F32)?)
+        Ok(ops::product_f32(normed, &self.lm_head)?)
     }
 
-    /// Unembedding rows of some tokens, `[n, d_model]`.
-    pub fn unembedding_rows(&self, ids: &[u32]) -> Result<Tensor> {
+    /// Logits of some tokens in normed rows, `[n, d_model] -> [token, n]`, as f32.
+    pub fn logits_of(&self, ids: &[u32], normed: &Tensor) -> Result<Tensor> {
         let ids = Tensor::new(ids, self.device())?;
-        Ok(self.lm_head.index_select(&ids, 0)?)
+        let rows = self.lm_head.index_select(&ids, 0)?; // [token, d_model]
+        Ok(ops::product_f32(&rows, normed)?)
     }
 }
 

@@ -23,6 +23,7 @@ mod weights;
 pub use kv_cache::KvCache;
 pub use llama::{Base, Llama};
 pub use llava::{Description, Llava};
+pub(crate) use ops::{RowNorms, exp, read_logits, row_norms, with_vectors};
 pub use prompt::{DEFAULT_TEMPLATE, Prompt, PromptRules};
 pub use tokenizer::Tokenizer;
 pub use weights::Inventory;

@@ -104,14 +104,14 @@ impl Block {
         let attn_out = pass(hooks, layer, Site::AttnOut, at, attn_out)?;
         let norm = &self.post_attention_layernorm;
         let (x, normed) = if wants(hooks, layer, &[Site::ResidMid]) {
-            let x = pass(hooks, layer, Site::ResidMid, at, (x + attn_out)?)?;
+            let x = pass(hooks, layer, Site::ResidMid, at, ops::add(&x, &attn_out)?)?;
             let normed = ops::rms_norm(&x, norm, eps)?;
             (x, normed)
         } else {
             ops::add_rms_norm(&x, &attn_out, norm, eps)?
         };
         let mlp_out = pass(hooks, layer, Site::MlpOut, at, self.mlp.forward(&normed)?)?;
-        pass(hooks, layer, Site::ResidPost, at, (x + mlp_out)?)
+        pass(hooks, layer, Site::ResidPost, at, ops::add(&x, &mlp_out)?)
     }
 }
 

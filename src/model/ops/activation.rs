@@ -1,13 +1,15 @@
 //! Elementwise functions between two projections.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{contiguous, exp, is_cpu_f32, with_vectors};
+use super::{contiguous, exp, has_body, with_vectors};
 
 /// silu(gate) * up of rows that hold both side by side. `[n, 2 * d] -> [n, d]`
 pub(in crate::model) fn silu_mul(gate_up: &Tensor) -> Result<Tensor> {
-    match is_cpu_f32(gate_up) {
+    match has_body(gate_up) {
         true => gate_up.contiguous()?.apply_op1_no_bwd(&SiluMul),
         false => silu_mul_by_steps(gate_up),
     }
@@ -24,7 +26,7 @@ fn silu_mul_by_steps(gate_up: &Tensor) -> Result<Tensor> {
 
 /// x * sigmoid(1.702 x), any shape.
 pub(in crate::model) fn quick_gelu(x: &Tensor) -> Result<Tensor> {
-    match is_cpu_f32(x) {
+    match has_body(x) {
         true => x.contiguous()?.apply_op1_no_bwd(&QuickGelu),
         false => quick_gelu_by_steps(x),
     }
@@ -60,6 +62,11 @@ impl CustomOp1 for SiluMul {
         });
         Ok((CpuStorage::F32(out), (n, d).into()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::silu_mul(x, layout)
+    }
 }
 
 /// Elements that one task handles.
@@ -87,6 +94,11 @@ impl CustomOp1 for QuickGelu {
             );
         });
         Ok((CpuStorage::F32(out), layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::quick_gelu(x, layout)
     }
 }
 

@@ -19,6 +19,10 @@ pub(in crate::model) fn attention(
     if is_cpu_f32(q) {
         return fused(q, k, v, blocked, shape, true);
     }
+    #[cfg(feature = "cuda")]
+    if super::is_cuda(q) {
+        return with_masked_softmax(q, k, v, blocked, shape, true);
+    }
     by_steps(q, k, v, blocked, shape)
 }
 
@@ -31,6 +35,10 @@ pub(in crate::model) fn full_attention(
 ) -> Result<Tensor> {
     if is_cpu_f32(q) {
         return fused(q, k, v, None, shape, false);
+    }
+    #[cfg(feature = "cuda")]
+    if super::is_cuda(q) {
+        return with_masked_softmax(q, k, v, None, shape, false);
     }
     let scores = (q.matmul(&k.t()?)? * f64::from(shape.scale()))?;
     merge_heads(&softmax(&scores)?.matmul(v)?, shape)
@@ -105,6 +113,48 @@ fn fused(
         .contiguous()?
         .apply_op3_no_bwd(&k.contiguous()?, &v.contiguous()?, &op)?;
     merge_heads(&z, shape)
+}
+
+/// On CUDA: scores, one kernel that scales, masks and normalises them in place, and the sum of values.
+#[cfg(feature = "cuda")]
+fn with_masked_softmax(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    blocked: Option<&Tensor>,
+    shape: &AttentionShape,
+    is_causal: bool,
+) -> Result<Tensor> {
+    let scores = q.matmul(&repeat_heads(k, shape)?.t()?)?;
+    scores.inplace_op1(&MaskedSoftmax {
+        shape: *shape,
+        is_causal,
+        blocked: blocked.map(Tensor::contiguous).transpose()?,
+    })?;
+    merge_heads(&scores.matmul(&repeat_heads(v, shape)?)?, shape)
+}
+
+#[cfg(feature = "cuda")]
+struct MaskedSoftmax {
+    shape: AttentionShape,
+    is_causal: bool,
+    blocked: Option<Tensor>,
+}
+
+#[cfg(feature = "cuda")]
+impl candle_core::InplaceOp1 for MaskedSoftmax {
+    fn name(&self) -> &'static str {
+        "masked-softmax"
+    }
+
+    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> Result<()> {
+        candle_core::bail!("attention is fused on the CPU")
+    }
+
+    fn cuda_fwd(&self, scores: &mut candle_core::CudaStorage, layout: &Layout) -> Result<()> {
+        let blocked = self.blocked.as_ref();
+        super::cuda::masked_softmax((scores, layout), blocked, &self.shape, self.is_causal)
+    }
 }
 
 /// Queries that one task computes.

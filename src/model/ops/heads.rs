@@ -1,9 +1,11 @@
 //! Between rows and heads: splitting, rotating, repeating and merging. No scores here.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+#[cfg(feature = "cuda")]
+use candle_core::{CudaStorage, CustomOp1};
 use rayon::prelude::*;
 
-use super::{AttentionShape, contiguous, is_cpu_f32};
+use super::{AttentionShape, contiguous, has_body};
 
 /// Splits `[batch * n, (heads + 2 * kv_heads) * d_head]` into q `[batch * head, n, d_head]`, k and v
 /// `[batch * kv_head, n, d_head]`, q and k rotated. `cos` and `sin` are f32, `[n, d_head / 2]`.
@@ -13,11 +15,15 @@ pub(in crate::model) fn split_rotated_heads(
     sin: &Tensor,
     shape: &AttentionShape,
 ) -> Result<(Tensor, Tensor, Tensor)> {
-    if !is_cpu_f32(qkv) {
+    if !has_body(qkv) {
         let (q, k, v) = split_heads(qkv, shape)?;
         return Ok((rotate(&q, cos, sin)?, rotate(&k, cos, sin)?, v));
     }
     let heads = qkv.apply_op3_no_bwd(cos, sin, &SplitRotatedHeads(*shape))?;
+    parts(&heads, shape)
+}
+
+fn parts(heads: &Tensor, shape: &AttentionShape) -> Result<(Tensor, Tensor, Tensor)> {
     let (q, kv) = (shape.batch * shape.heads, shape.batch * shape.kv_heads);
     Ok((
         heads.narrow(0, 0, q)?,
@@ -31,6 +37,10 @@ pub(in crate::model) fn split_heads(
     qkv: &Tensor,
     shape: &AttentionShape,
 ) -> Result<(Tensor, Tensor, Tensor)> {
+    #[cfg(feature = "cuda")]
+    if super::is_cuda(qkv) {
+        return parts(&qkv.apply_op1_no_bwd(&SplitHeads(*shape))?, shape);
+    }
     let part = |first: usize, heads: usize| {
         qkv.narrow(1, first * shape.d_head, heads * shape.d_head)?
             .reshape((shape.batch, shape.n, heads, shape.d_head))?
@@ -55,11 +65,18 @@ pub(in crate::model) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result
 /// `[batch * kv_head, keys, d_head] -> [batch * head, keys, d_head]`
 pub(in crate::model) fn repeat_heads(x: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
     let groups = shape.heads / shape.kv_heads;
+    if groups == 1 {
+        return Ok(x.clone());
+    }
     candle_transformers::utils::repeat_kv(x.unsqueeze(0)?, groups)?.squeeze(0)
 }
 
 /// `[batch * head, n, d_head] -> [batch * n, heads * d_head]`
 pub(in crate::model) fn merge_heads(z: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if super::is_cuda(z) {
+        return z.contiguous()?.apply_op1_no_bwd(&MergeHeads(*shape));
+    }
     z.reshape((shape.batch, shape.heads, shape.n, shape.d_head))?
         .transpose(1, 2)?
         .reshape((shape.batch * shape.n, shape.heads * shape.d_head))
@@ -106,6 +123,58 @@ impl CustomOp3 for SplitRotatedHeads {
             CpuStorage::F32(out),
             (s.batch * n_heads, s.n, s.d_head).into(),
         ))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        qkv: &CudaStorage,
+        qkv_layout: &Layout,
+        cos: &CudaStorage,
+        cos_layout: &Layout,
+        sin: &CudaStorage,
+        sin_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let tables = super::cuda::tables((cos, cos_layout), (sin, sin_layout))?;
+        super::cuda::split_heads((qkv, qkv_layout), Some(tables), &self.0)
+    }
+}
+
+/// Moves only; on the CPU candle's own copies do it.
+#[cfg(feature = "cuda")]
+struct SplitHeads(AttentionShape);
+
+#[cfg(feature = "cuda")]
+impl CustomOp1 for SplitHeads {
+    fn name(&self) -> &'static str {
+        "split-heads"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        candle_core::bail!("heads are split by copies on the CPU")
+    }
+
+    fn cuda_fwd(&self, qkv: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::split_heads((qkv, layout), None, &self.0)
+    }
+}
+
+/// Moves only; on the CPU candle's own copies do it.
+#[cfg(feature = "cuda")]
+struct MergeHeads(AttentionShape);
+
+#[cfg(feature = "cuda")]
+impl CustomOp1 for MergeHeads {
+    fn name(&self) -> &'static str {
+        "merge-heads"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        candle_core::bail!("heads are merged by copies on the CPU")
+    }
+
+    fn cuda_fwd(&self, z: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::merge_heads((z, layout), &self.0)
     }
 }
 

@@ -5,8 +5,13 @@
 
 mod activation;
 mod attention;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod exp;
 mod heads;
+mod norm;
+mod product;
+mod rows;
 
 use candle_core::{DType, Layout, Result, Tensor};
 
@@ -14,6 +19,9 @@ pub(super) use self::activation::{quick_gelu, silu_mul};
 pub(super) use self::attention::{attention, full_attention, masked_scores, softmax};
 pub(crate) use self::exp::{exp, with_vectors};
 pub(super) use self::heads::{merge_heads, repeat_heads, rotate, split_heads, split_rotated_heads};
+pub(super) use self::norm::{add_rms_norm, rms_norm};
+pub(super) use self::product::{add, product, product_f32};
+pub(crate) use self::rows::{RowNorms, read_logits, row_norms};
 
 /// Sizes of one attention. Rows are those of `batch` sequences of `n` each; heads of one sequence follow each other.
 #[derive(Clone, Copy, Debug)]
@@ -34,26 +42,21 @@ impl AttentionShape {
     }
 }
 
-/// RMSNorm over the last dimension. `[n, d]`
-pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
-    candle_nn::ops::rms_norm(&x.contiguous()?, weight, eps as f32)
-}
-
-/// `x + delta` and its RMSNorm. `[n, d]` each.
-pub(super) fn add_rms_norm(
-    x: &Tensor,
-    delta: &Tensor,
-    weight: &Tensor,
-    eps: f64,
-) -> Result<(Tensor, Tensor)> {
-    let sum = (x + delta)?;
-    let normed = rms_norm(&sum, weight, eps)?;
-    Ok((sum, normed))
-}
-
 /// Whether the fast bodies for the CPU take this tensor.
 fn is_cpu_f32(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
+}
+
+/// Whether the kernels for CUDA take this tensor.
+fn is_cuda(x: &Tensor) -> bool {
+    cfg!(feature = "cuda")
+        && x.device().is_cuda()
+        && matches!(x.dtype(), DType::F16 | DType::BF16 | DType::F32)
+}
+
+/// Whether there is a fast body for this tensor.
+fn has_body(x: &Tensor) -> bool {
+    is_cpu_f32(x) || is_cuda(x)
 }
 
 fn contiguous(layout: &Layout) -> Result<std::ops::Range<usize>> {

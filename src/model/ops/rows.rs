@@ -1,0 +1,104 @@
+//! What a lens needs of rows: norms, and the best words of rows of logits, without moving the rows off the device.
+
+#[cfg(feature = "cuda")]
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Shape};
+use candle_core::{D, DType, Result, Tensor};
+
+/// Euclidean norms of a row of `a`, of the same row of `b`, and of their difference.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RowNorms {
+    pub own: f32,
+    pub other: f32,
+    pub apart: f32,
+}
+
+/// One per row of `[n, d]` tensors. Without a `b` the two are the same.
+pub(crate) fn row_norms(a: &Tensor, b: Option<&Tensor>) -> Result<Vec<RowNorms>> {
+    #[cfg(feature = "cuda")]
+    if super::is_cuda(a) {
+        let b = b.map(Tensor::contiguous).transpose()?;
+        let rows = a
+            .contiguous()?
+            .apply_op1_no_bwd(&Norms(b))?
+            .to_vec2::<f32>()?;
+        let unpack = |row: &Vec<f32>| RowNorms {
+            own: row[0],
+            other: row[1],
+            apart: row[2],
+        };
+        return Ok(rows.iter().map(unpack).collect());
+    }
+    let norm = |x: &Tensor| x.sqr()?.sum(D::Minus1)?.sqrt()?.to_vec1::<f32>();
+    let a = a.to_dtype(DType::F32)?;
+    let own = norm(&a)?;
+    let (other, apart) = match b {
+        Some(b) => {
+            let b = b.to_dtype(DType::F32)?;
+            (norm(&b)?, norm(&(&a - &b)?)?)
+        }
+        None => (own.clone(), vec![0.0; own.len()]),
+    };
+    let rows = own.iter().zip(other).zip(apart);
+    Ok(rows
+        .map(|((&own, other), apart)| RowNorms { own, other, apart })
+        .collect())
+}
+
+/// Rows of f32 logits `[n, vocab]` read where they are: `[n, 2 * kept + 2]` with `kept >= k` ids of words below `n_words`
+/// (as bits, best first), their probabilities, log-sum-exp and entropy in nats. `None` where the device has no kernel.
+pub(crate) fn read_logits(
+    logits: &Tensor,
+    k: usize,
+    n_words: usize,
+) -> Result<Option<Vec<Vec<f32>>>> {
+    #[cfg(feature = "cuda")]
+    if super::is_cuda(logits) && n_words >= k {
+        let Some(&kept) = super::cuda::TOP_K.iter().find(|kept| **kept >= k) else {
+            return Ok(None);
+        };
+        let op = ReadLogits { kept, n_words };
+        let rows = logits.contiguous()?.apply_op1_no_bwd(&op)?;
+        return Ok(Some(rows.to_vec2::<f32>()?));
+    }
+    let _ = (logits, k, n_words);
+    Ok(None)
+}
+
+#[cfg(feature = "cuda")]
+struct Norms(Option<Tensor>);
+
+#[cfg(feature = "cuda")]
+impl CustomOp1 for Norms {
+    fn name(&self) -> &'static str {
+        "row-norms"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        candle_core::bail!("norms on the CPU are candle's")
+    }
+
+    fn cuda_fwd(&self, a: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::row_norms((a, layout), self.0.as_ref())
+    }
+}
+
+#[cfg(feature = "cuda")]
+struct ReadLogits {
+    kept: usize,
+    n_words: usize,
+}
+
+#[cfg(feature = "cuda")]
+impl CustomOp1 for ReadLogits {
+    fn name(&self) -> &'static str {
+        "read-logits"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        candle_core::bail!("logits on the CPU are read in lens/rows.rs")
+    }
+
+    fn cuda_fwd(&self, logits: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::read_logits(logits, layout, self.kept, self.n_words)
+    }
+}
