@@ -88,13 +88,13 @@ fn new(device: &CudaDevice, dtype: DType, len: usize) -> Result<CudaStorage> {
 /// Launches a kernel; the arguments are named as the kernel names them.
 macro_rules! launch {
     ($device:expr, $name:expr, $config:expr, $($id:ident = $arg:expr),+) => {{
-        let function = kernel($device, $name)?;
+        let (function, config) = (kernel($device, $name)?, $config);
         let stream = $device.cuda_stream();
         $(let $id = $arg;)+
         let mut builder = stream.launch_builder(&function);
         $(builder.arg(&$id);)+
         // SAFETY: the arguments are those of the kernel of this name; the addresses are of tensors that the caller holds.
-        unsafe { builder.launch($config) }.w()?;
+        unsafe { builder.launch(config) }.w()?;
     }};
 }
 
