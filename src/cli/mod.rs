@@ -2,6 +2,7 @@
 //!
 //! It parses, calls and prints. Results go to standard output or to files, everything else to standard error.
 
+mod bench;
 mod info;
 mod lens;
 mod result;
@@ -53,6 +54,11 @@ enum Command {
     /// Describe a model: architecture, sizes, grid, memory needed
     #[command(after_help = "Example: patchglass info ~/llava-1.5-7b-hf")]
     Info(info::InfoArgs),
+    /// Measure how long everything takes that a person waits for
+    #[command(
+        after_help = "Example: patchglass bench --model random-7b --device cuda --json bench.json"
+    )]
+    Bench(bench::BenchArgs),
 }
 
 /// Where and in which type to compute.
@@ -98,6 +104,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Lens(args)) => lens::lens(&args),
         Some(Command::Info(args)) => info::info(&args),
+        Some(Command::Bench(args)) => bench::bench(&args),
         None => open_window(&cli),
     }
 }

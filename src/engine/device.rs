@@ -1,5 +1,7 @@
 //! Which device and number type a build has, by the words of the command line.
 
+#[cfg(feature = "cuda")]
+use candle_core::Tensor;
 use candle_core::{DType, Device};
 
 use super::protocol::{DTypeChoice, DeviceChoice};
@@ -67,18 +69,53 @@ fn automatic() -> Device {
     cuda(0).or_else(|_no_cuda| metal()).unwrap_or(Device::Cpu)
 }
 
+#[cfg(not(feature = "cuda"))]
+fn cuda(_n: usize) -> Result<Device> {
+    Err(Error::input(
+        "--device cuda: this build has no CUDA; build with `cargo build --release --features cuda`, or use --device cpu",
+    ))
+}
+
+#[cfg(feature = "cuda")]
 fn cuda(n: usize) -> Result<Device> {
-    if !cfg!(feature = "cuda") {
-        return Err(Error::input(
-            "--device cuda: this build has no CUDA; build with `cargo build --release --features cuda`, or use --device cpu",
-        ));
-    }
-    Device::new_cuda(n).map_err(|e| {
+    crate::model::cuda::open(n).map_err(|e| {
         Error::input(format!(
             "--device cuda:{n} cannot be opened: {}; check the driver, or use --device cpu",
             first_line(&e)
         ))
     })
+}
+
+/// Runs one operation of every kind that a run takes from candle, so that the driver has compiled its kernels before the
+/// person waits for a run. Takes seconds on the first start of a machine, then the driver remembers.
+///
+/// # Errors
+/// A failing device; whatever `tell` answers. `tell` gets the share that is done, 0..=1.
+#[cfg(feature = "cuda")]
+pub fn warm_up(
+    device: &Device,
+    dtype: DType,
+    tell: &mut dyn FnMut(f32) -> Result<()>,
+) -> Result<()> {
+    let Device::Cuda(cuda) = device else {
+        return Ok(());
+    };
+    let x = Tensor::zeros((2, 8), DType::F32, device)?;
+    type Step<'a> = Box<dyn Fn() -> candle_core::Result<()> + 'a>;
+    let steps: [Step<'_>; 7] = [
+        Box::new(|| crate::model::cuda::load_kernels(cuda)),
+        Box::new(|| x.to_dtype(dtype)?.to_dtype(DType::F32).map(drop)),
+        Box::new(|| x.index_select(&Tensor::new(&[1u32], device)?, 0).map(drop)),
+        Box::new(|| Tensor::cat(&[&x, &x], 1).map(drop)),
+        Box::new(|| x.t()?.contiguous()?.to_dtype(dtype)?.gelu_erf().map(drop)),
+        Box::new(|| x.to_dtype(dtype)?.sum_keepdim(0).map(drop)),
+        Box::new(|| (x.to_dtype(dtype)? * 2.0).map(drop)),
+    ];
+    for (i, step) in steps.iter().enumerate() {
+        tell(i as f32 / steps.len() as f32)?;
+        step()?;
+    }
+    Ok(device.synchronize()?)
 }
 
 fn metal() -> Result<Device> {

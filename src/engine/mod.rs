@@ -8,6 +8,7 @@ mod dump;
 mod hub;
 mod job;
 mod kept;
+pub mod measure;
 mod outside;
 mod picture;
 pub mod plan;

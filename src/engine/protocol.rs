@@ -41,6 +41,7 @@ pub struct RunSpec {
 /// What the engine is doing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stage {
+    PreparingDevice,
     LoadingModel,
     ReadingPicture,
     Encoding,
@@ -54,6 +55,7 @@ impl Stage {
     /// In words, for the status line.
     pub fn text(&self) -> &'static str {
         match self {
+            Self::PreparingDevice => "preparing the graphics card (longer on the first start)",
             Self::LoadingModel => "loading the model",
             Self::ReadingPicture => "reading the picture",
             Self::Encoding => "encoding the picture",

@@ -34,15 +34,16 @@ pub struct EngineOptions {
 
 /// The model, its device, and what the last runs left.
 pub struct Engine {
-    device: Device,
-    dtype: DType,
-    whole_runs: bool,
-    model: Option<(ModelSource, Arc<Llava>)>,
-    picture: Option<EncodedPicture>,
-    n_pictures: u64,
-    prefix: Option<Prefix>,
-    clean: Option<Kept>,
-    edited: Option<Kept>,
+    pub(super) device: Device,
+    pub(super) dtype: DType,
+    pub(super) is_warm: bool,
+    pub(super) whole_runs: bool,
+    pub(super) model: Option<(ModelSource, Arc<Llava>)>,
+    pub(super) picture: Option<EncodedPicture>,
+    pub(super) n_pictures: u64,
+    pub(super) prefix: Option<Prefix>,
+    pub(super) clean: Option<Kept>,
+    pub(super) edited: Option<Kept>,
 }
 
 impl Engine {
@@ -53,6 +54,7 @@ impl Engine {
     pub fn new(options: EngineOptions) -> Result<Self> {
         let (device, dtype) = device::open(options.device, options.dtype)?;
         Ok(Self {
+            is_warm: device.is_cpu(),
             device,
             dtype,
             whole_runs: options.whole_runs,
@@ -163,6 +165,7 @@ impl Engine {
     fn prepare<'a>(&mut self, spec: &'a RunSpec, monitor: &mut dyn Monitor) -> Result<Job<'a>> {
         let started = Instant::now();
         let mut timing = Timing::default();
+        self.prepare_device(spec.id, monitor)?;
         let is_loaded = self
             .model
             .as_ref()

@@ -14,6 +14,7 @@ use super::llama::Llama;
 use super::preprocess::PictureConfig;
 use super::projector::Projector;
 use super::prompt::{DEFAULT_TEMPLATE, Prompt, PromptRules};
+use super::random;
 use super::tokenizer::Tokenizer;
 use super::weights::{Progress, Weights};
 use crate::error::{Error, Result};
@@ -98,6 +99,23 @@ impl Description {
         )
     }
 
+    /// From the texts of its files.
+    pub(super) fn from_parts(
+        name: String,
+        config: &str,
+        preprocessor: &str,
+        tokenizer: &[u8],
+    ) -> Result<Self> {
+        let shown = |file: &str| format!("{file} of {name}");
+        Self::new(
+            name.clone(),
+            Config::from_json(config, &shown("config.json"))?,
+            PictureConfig::from_json(preprocessor, &shown("preprocessor_config.json"))?,
+            Tokenizer::from_bytes(tokenizer, &shown("tokenizer.json"))?,
+            None,
+        )
+    }
+
     fn new(
         name: String,
         config: Config,
@@ -179,6 +197,16 @@ impl Llava {
         let mut progress = |fraction| progress(fraction);
         let weights = Weights::embedded(demo::WEIGHTS, device, dtype, &mut progress)?;
         Self::new(description, &weights)
+    }
+
+    /// Makes a model of the shape of LLaVA-1.5-7B with random weights, for timing.
+    ///
+    /// # Errors
+    /// Not enough memory; the person cancels.
+    pub fn random_7b(device: &Device, dtype: DType, progress: &mut Progress<'_>) -> Result<Self> {
+        let mut progress = |fraction| progress(fraction);
+        let weights = Weights::random(device, dtype, &mut progress)?;
+        Self::new(random::description()?, &weights)
     }
 
     fn new(description: Description, w: &Weights<'_>) -> Result<Self> {

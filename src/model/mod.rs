@@ -16,6 +16,7 @@ mod ops;
 pub mod preprocess;
 mod projector;
 mod prompt;
+mod random;
 mod rotary;
 mod tokenizer;
 mod weights;
@@ -23,6 +24,8 @@ mod weights;
 pub use kv_cache::KvCache;
 pub use llama::{Base, Llama};
 pub use llava::{Description, Llava};
+#[cfg(feature = "cuda")]
+pub(crate) use ops::cuda;
 pub(crate) use ops::{RowNorms, exp, read_logits, row_norms, with_vectors};
 pub use prompt::{DEFAULT_TEMPLATE, Prompt, PromptRules};
 pub use tokenizer::Tokenizer;

@@ -10,6 +10,7 @@ use candle_core::safetensors::{MmapedSafetensors, SliceSafetensors};
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
 
+use super::random;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -55,6 +56,8 @@ impl Part {
 enum Source {
     Mapped(MmapedSafetensors),
     Embedded(SliceSafetensors<'static>),
+    /// Nothing is read: see `random`.
+    Random,
 }
 
 impl Source {
@@ -62,6 +65,7 @@ impl Source {
         match self {
             Self::Mapped(files) => files.get(name),
             Self::Embedded(file) => file.get(name),
+            Self::Random => Err(candle_core::Error::msg("random weights are not stored")),
         }
     }
 
@@ -69,6 +73,7 @@ impl Source {
         match self {
             Self::Mapped(files) => files.load(name, device),
             Self::Embedded(file) => file.load(name, device),
+            Self::Random => Err(candle_core::Error::msg("random weights are not stored")),
         }
     }
 
@@ -76,6 +81,7 @@ impl Source {
         let tensors = match self {
             Self::Mapped(files) => files.tensors(),
             Self::Embedded(file) => file.tensors(),
+            Self::Random => return Inventory::of_random(),
         };
         let dtypes: std::collections::BTreeSet<String> = tensors
             .iter()
@@ -163,6 +169,17 @@ impl<'a> Weights<'a> {
         )
     }
 
+    /// Makes random weights of the shape of LLaVA-1.5-7B.
+    pub fn random(device: &Device, dtype: DType, progress: &'a mut Progress<'a>) -> Result<Self> {
+        Self::new(
+            Source::Random,
+            "random-7b".to_owned(),
+            device,
+            dtype,
+            progress,
+        )
+    }
+
     fn new(
         source: Source,
         name: String,
@@ -203,6 +220,11 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// The tensor is missing, has another shape than `shape`, or is not of a float type; the person cancels.
     pub fn get(&self, part: Part, name: &str, shape: &[usize]) -> Result<Tensor> {
+        if let Source::Random = self.source {
+            let tensor = random::tensor(part, name, shape, self.dtype, &self.device)?;
+            self.tell(2 * shape.iter().product::<usize>() as u64)?;
+            return Ok(tensor);
+        }
         let full_name = format!("{}{name}", self.prefixes[part as usize]);
         let view = self
             .source
@@ -228,11 +250,14 @@ impl<'a> Weights<'a> {
             .source
             .load(&full_name, &self.device)?
             .to_dtype(self.dtype)?;
-        self.n_loaded.set(self.n_loaded.get() + n_bytes);
-        (self.progress.borrow_mut())(
-            self.n_loaded.get() as f32 / self.inventory.n_bytes.max(1) as f32,
-        )?;
+        self.tell(n_bytes)?;
         Ok(tensor)
+    }
+
+    fn tell(&self, n_bytes: u64) -> Result<()> {
+        self.n_loaded.set(self.n_loaded.get() + n_bytes);
+        let fraction = self.n_loaded.get() as f32 / self.inventory.n_bytes.max(1) as f32;
+        (self.progress.borrow_mut())(fraction.min(1.0))
     }
 
     fn missing(&self, part: Part, full_name: &str) -> Error {
@@ -261,6 +286,15 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    fn of_random() -> Self {
+        Self {
+            n_params: random::N_PARAMS,
+            n_bytes: 2 * random::N_PARAMS,
+            n_tensors: 0,
+            dtypes: Vec::new(),
+        }
+    }
+
     /// Of a checkpoint folder.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use candle_core::cuda_backend::cudarc::driver::{
     CudaFunction, DevicePtr as _, LaunchConfig, PushKernelArg as _,
 };
 use candle_core::cuda_backend::{CudaStorage, WrapErr as _};
-use candle_core::{CudaDevice, DType, Layout, Result, Shape, Storage, Tensor};
+use candle_core::{CudaDevice, DType, Device, Layout, Result, Shape, Storage, Tensor};
 use half::{bf16, f16};
 
 use super::AttentionShape;
@@ -391,4 +391,25 @@ fn data_type(dtype: DType) -> Result<sys::cudaDataType_t> {
         DType::F32 => Ok(sys::cudaDataType_t::CUDA_R_32F),
         other => candle_core::bail!("no product of {other:?} on CUDA"),
     }
+}
+
+/// Opens a card with one stream for all threads; its order is all the synchronisation that tensors need.
+pub(crate) fn open(ordinal: usize) -> Result<Device> {
+    let device = Device::new_cuda_with_stream(ordinal)?;
+    if let Device::Cuda(cuda) = &device {
+        // SAFETY: events order work on several streams; this device only ever has the one.
+        unsafe { cuda.disable_event_tracking() };
+    }
+    Ok(device)
+}
+
+/// Free and total memory of the card of the current thread, in bytes.
+pub(crate) fn memory() -> Option<(u64, u64)> {
+    let (free, total) = candle_core::cuda_backend::cudarc::driver::result::mem_get_info().ok()?;
+    Some((free as u64, total as u64))
+}
+
+/// Loads this module's kernels, which the driver compiles on the first start of a machine.
+pub(crate) fn load_kernels(device: &CudaDevice) -> Result<()> {
+    kernel(device, "add_f32").map(drop)
 }

@@ -6,7 +6,7 @@
 mod activation;
 mod attention;
 #[cfg(feature = "cuda")]
-mod cuda;
+pub(crate) mod cuda;
 mod exp;
 mod heads;
 mod norm;

@@ -1,0 +1,95 @@
+//! A model of the shape of LLaVA-1.5-7B with random weights, made on the device: for timing without a download.
+//!
+//! Its words mean nothing. Norms are 1, biases 0, matrices normal with the spread that keeps the residual stream finite.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::llava::Description;
+use super::weights::Part;
+use crate::demo;
+use crate::error::{Error, Result};
+
+/// Sizes of llava-hf/llava-1.5-7b-hf (its config.json with the defaults of transformers filled in).
+const CONFIG: &str = r#"{
+  "model_type": "llava", "image_token_index": 32000, "vision_feature_layer": -2,
+  "vision_feature_select_strategy": "default", "projector_hidden_act": "gelu", "tie_word_embeddings": false,
+  "text_config": {
+    "model_type": "llama", "vocab_size": 32064, "hidden_size": 4096, "intermediate_size": 11008,
+    "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
+    "max_position_embeddings": 4096, "rms_norm_eps": 1e-05, "rope_theta": 10000.0,
+    "bos_token_id": 1, "eos_token_id": 2
+  },
+  "vision_config": {
+    "model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
+    "num_attention_heads": 16, "image_size": 336, "patch_size": 14, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-05
+  }
+}"#;
+
+const N_WORDS: usize = 32_000;
+
+/// Parameters of the shape, for progress and messages.
+pub(super) const N_PARAMS: u64 = 7_063_427_072;
+
+/// What the shape is, with a tokenizer that has as many words as the real one.
+///
+/// # Errors
+/// Only a damaged binary.
+pub(super) fn description() -> Result<Description> {
+    Description::from_parts(
+        "random-7b".to_owned(),
+        CONFIG,
+        demo::PREPROCESSOR_CONFIG,
+        &tokenizer()?,
+    )
+}
+
+/// The demo model's tokenizer with words added up to the size of LLaMA's vocabulary.
+fn tokenizer() -> Result<Vec<u8>> {
+    let mut json: serde_json::Value =
+        serde_json::from_slice(demo::TOKENIZER).map_err(Error::internal)?;
+    let moved = [("<image>", N_WORDS), ("<pad>", N_WORDS + 1)];
+    if let Some(vocabulary) = json["model"]["vocab"].as_object_mut() {
+        let used = vocabulary.len() - moved.len();
+        for id in used..N_WORDS {
+            vocabulary.insert(format!("▁random{id}"), id.into());
+        }
+        for (token, id) in moved {
+            vocabulary.insert(token.to_owned(), id.into());
+        }
+    }
+    if let Some(added) = json["added_tokens"].as_array_mut() {
+        for token in added {
+            let id = moved.iter().find(|(name, _)| token["content"] == *name);
+            if let Some((_, id)) = id {
+                token["id"] = (*id).into();
+            }
+        }
+    }
+    serde_json::to_vec(&json).map_err(Error::internal)
+}
+
+/// A random tensor in place of the one of this name.
+pub(super) fn tensor(
+    part: Part,
+    name: &str,
+    shape: &[usize],
+    dtype: DType,
+    device: &Device,
+) -> Result<Tensor> {
+    let is_norm = name.contains("norm") || name.contains("layrnorm");
+    if name.ends_with("bias") {
+        return Ok(Tensor::zeros(shape, dtype, device)?);
+    }
+    if is_norm {
+        return Ok(Tensor::ones(shape, dtype, device)?);
+    }
+    let is_output = ["o_proj", "down_proj", "out_proj", "fc2"]
+        .iter()
+        .any(|end| name.contains(end));
+    let spread = match (part, is_output) {
+        (_, true) => 0.004,
+        (Part::Decoder | Part::Head, _) => 0.02,
+        _ => 0.03,
+    };
+    Ok(Tensor::randn(0f32, spread, shape, device)?.to_dtype(dtype)?)
+}
