@@ -16,7 +16,7 @@ mod golden;
 #[path = "support/random_model.rs"]
 mod random_model;
 
-use patchglass::engine::protocol::RunId;
+use patchglass::engine::protocol::{Event, Monitor, RunId};
 use patchglass::engine::trace::Trace;
 use patchglass::engine::{Engine, EngineOptions};
 use patchglass::index::{HeadSet, PatchSet, TokenSet};
@@ -189,6 +189,50 @@ fn a_run_depends_on_nothing_but_its_experiment() {
             "step {step}"
         );
         assert_eq!(used_dump, fresh_dump);
+    }
+}
+
+/// Keeps every trace that it is told.
+#[derive(Default)]
+struct Traces(Vec<std::sync::Arc<Trace>>);
+
+impl Monitor for Traces {
+    fn cancelled(&self) -> bool {
+        false
+    }
+
+    fn shown_level(&self) -> Option<usize> {
+        None
+    }
+
+    fn emit(&mut self, event: Event) {
+        if let Event::Trace(trace) = event {
+            self.0.push(trace);
+        }
+    }
+}
+
+#[test]
+fn no_trace_shows_the_edited_run_of_an_earlier_request() {
+    for seed in 0..10 {
+        println!("seed {seed}");
+        let mut draw = Draw::new(900 + seed);
+        let model = RandomModel::new(&mut draw);
+        let mut engine = engine();
+        for id in 1..5 {
+            let mut session = Session::new(model.experiment());
+            session.experiment.interventions = vec![model.intervention(&mut draw)];
+            let mut traces = Traces::default();
+            let last = engine
+                .run(&session.run_spec(RunId(id)), &mut traces)
+                .unwrap();
+            for trace in traces.0 {
+                let levels = trace.edited.levels.iter().zip(&last.edited.levels);
+                for (found, expected) in levels.filter(|(found, _)| found.is_some()) {
+                    assert_eq!(found, expected);
+                }
+            }
+        }
     }
 }
 

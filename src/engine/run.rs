@@ -115,9 +115,12 @@ impl Engine {
             let level = monitor.shown_level().or(spec.shown_level);
             level.unwrap_or(facts.default_level).min(facts.n_layers)
         };
-        self.ensure_clean(&mut job, monitor)?;
+        let is_new = self.ensure_clean(&mut job, monitor)?;
+        self.drop_other_edits(&job);
         self.read(&mut job, Which::Clean, shown(monitor))?;
-        self.emit(&job, false, monitor);
+        if is_new || !job.has_edits {
+            self.emit(&job, false, monitor);
+        }
         if job.has_edits {
             self.ensure_edited(&mut job, monitor)?;
             self.read(&mut job, Which::Edited, shown(monitor))?;
@@ -241,13 +244,12 @@ impl Engine {
         Ok((picture, true))
     }
 
-    fn ensure_clean(&mut self, job: &mut Job<'_>, monitor: &mut dyn Monitor) -> Result<()> {
+    /// Gives whether the clean run had to be computed.
+    fn ensure_clean(&mut self, job: &mut Job<'_>, monitor: &mut dyn Monitor) -> Result<bool> {
         let experiment = job.spec.experiment.clean();
-        if !self
-            .clean
-            .as_ref()
-            .is_some_and(|kept| kept.is_of(&experiment, job, &[]))
-        {
+        let kept = self.clean.as_ref();
+        let is_new = !kept.is_some_and(|kept| kept.is_of(&experiment, job, &[]));
+        if is_new {
             (self.clean, self.edited) = (None, None);
             // The picture is shown while its words are still being read.
             self.emit(job, false, monitor);
@@ -260,10 +262,19 @@ impl Engine {
             self.clean = Some(kept);
             job.timing.baseline = ms(since);
         }
-        if !job.has_edits {
+        self.read_words(job, Which::Clean)?;
+        Ok(is_new)
+    }
+
+    /// A trace never shows the edited run of another request.
+    fn drop_other_edits(&mut self, job: &Job<'_>) {
+        let experiment = &job.spec.experiment;
+        let outside = outside::stamps(experiment);
+        let kept = self.edited.as_ref();
+        let is_of = kept.is_some_and(|kept| kept.is_of(experiment, job, &outside));
+        if !job.has_edits || !is_of {
             self.edited = None;
         }
-        self.read_words(job, Which::Clean)
     }
 
     /// The pass over everything up to the picture's end, which no question can change: computed once, so that a new
@@ -298,14 +309,9 @@ impl Engine {
     }
 
     fn ensure_edited(&mut self, job: &mut Job<'_>, monitor: &mut dyn Monitor) -> Result<()> {
-        let experiment = job.spec.experiment.clone();
-        let outside = outside::stamps(&experiment);
-        if !self
-            .edited
-            .as_ref()
-            .is_some_and(|kept| kept.is_of(&experiment, job, &outside))
-        {
-            self.edited = None;
+        if self.edited.is_none() {
+            let experiment = job.spec.experiment.clone();
+            let outside = outside::stamps(&experiment);
             let since = Instant::now();
             let n_layers = job.model.facts.n_layers;
             let plan = Plan::of_edits(&experiment.interventions, &job.prompt.layout, n_layers)?;
