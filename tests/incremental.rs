@@ -19,7 +19,7 @@ mod random_model;
 
 use candle_core::{DType, Device, Tensor};
 use patchglass::engine::plan::Plan;
-use patchglass::engine::protocol::RunId;
+use patchglass::engine::protocol::{DTypeChoice, DeviceChoice, RunId};
 use patchglass::engine::trace::Trace;
 use patchglass::engine::{Engine, EngineOptions, Named};
 use patchglass::intervene::{CompiledSet, Donor, Target};
@@ -29,10 +29,25 @@ use patchglass::session::Session;
 use patchglass::spec::{Experiment, Intervention};
 use random_model::{Draw, RandomModel};
 
+/// f32 on the CPU; with `PATCHGLASS_TEST_DEVICE=cuda` f16 on the card (in a build with the feature `cuda`).
+fn on_card() -> bool {
+    std::env::var("PATCHGLASS_TEST_DEVICE").is_ok_and(|device| device == "cuda")
+}
+
+/// Relative difference of a residual stream that rounding may make: other shapes of products take other kernels.
+fn tolerance() -> f64 {
+    if on_card() { 2e-2 } else { 3e-5 }
+}
+
 fn engine(whole_runs: bool) -> Engine {
+    let (device, dtype) = match on_card() {
+        true => (DeviceChoice::Cuda(0), Some(DTypeChoice::F16)),
+        false => (DeviceChoice::Cpu, None),
+    };
     Engine::new(EngineOptions {
+        device,
+        dtype,
         whole_runs,
-        ..EngineOptions::default()
     })
     .unwrap()
 }
@@ -56,7 +71,8 @@ fn relative_error(a: &[f32], b: &[f32]) -> f64 {
 /// 1,000 random sets of interventions on random models, every row of every level, and the answers.
 #[test]
 fn incremental_equals_whole() {
-    let (mut worst, mut shares, mut n_sets) = (0f64, 0f64, 0);
+    let (mut worst, mut worst_gap, mut shares) = (0f64, 0f32, 0f64);
+    let (mut n_sets, mut n_answers_differ) = (0, 0);
     for seed in 0..50 {
         let mut draw = Draw::new(1000 + seed);
         let model = RandomModel::new(&mut draw);
@@ -73,17 +89,14 @@ fn incremental_equals_whole() {
             let (slow, slow_dump) = run(&mut slow, &experiment);
             for ((name, _, a), (_, _, b)) in fast_dump.iter().zip(&slow_dump) {
                 let error = relative_error(a, b);
-                assert!(error < 3e-5, "seed {seed} step {step} {name}: {error:.1e}");
+                assert!(
+                    error < tolerance(),
+                    "seed {seed} step {step} {name}: {error:.1e}"
+                );
                 worst = worst.max(error);
             }
-            assert_eq!(
-                fast.edited.answer.ids, slow.edited.answer.ids,
-                "seed {seed} step {step}"
-            );
-            assert_eq!(
-                fast.baseline.answer.ids, slow.baseline.answer.ids,
-                "seed {seed} step {step}"
-            );
+            n_answers_differ += usize::from(fast.edited.answer.ids != slow.edited.answer.ids);
+            n_answers_differ += usize::from(fast.baseline.answer.ids != slow.baseline.answer.ids);
             for (a, b) in fast.edited.levels.iter().zip(&slow.edited.levels) {
                 let (a, b) = (a.as_ref().unwrap(), b.as_ref().unwrap());
                 let gap = a
@@ -92,19 +105,21 @@ fn incremental_equals_whole() {
                     .zip(&b.probs)
                     .map(|(a, b)| (a - b).abs())
                     .fold(0.0, f32::max);
-                assert!(
-                    gap < 3e-5 && a.entropy.len() == b.entropy.len(),
-                    "seed {seed} step {step}: {gap}"
-                );
+                worst_gap = worst_gap.max(gap);
+                assert_eq!(a.entropy.len(), b.entropy.len());
             }
             shares += f64::from(fast.recomputed.unwrap_or(0.0));
             n_sets += 1;
         }
     }
     println!(
-        "{n_sets} sets: worst relative difference {worst:.1e}; {:.0} % of the rows computed on average",
+        "{n_sets} sets: worst relative difference {worst:.1e}, of a word's probability {worst_gap:.1e}; \
+         {n_answers_differ} answers differ; {:.0} % of the rows computed on average",
         100.0 * shares / f64::from(n_sets)
     );
+    assert!(f64::from(worst_gap) < tolerance());
+    // In f16 rounding may decide between two words that are equally likely.
+    assert!(n_answers_differ <= if on_card() { n_sets as usize / 50 } else { 0 });
 }
 
 /// Keeps the stream at every level.
