@@ -293,10 +293,10 @@ pub(super) fn row_norms(
         grid(n, 1, 1, 256),
         a_at = address(a.0, a.1)?,
         b_at = b_at,
-        out_at = address(&out, &Layout::contiguous(2 * n))?,
+        out_at = address(&out, &Layout::contiguous(3 * n))?,
         d = d as i32
     );
-    Ok((out, (n, 2).into()))
+    Ok((out, (n, 3).into()))
 }
 
 /// How many best words the kernels can keep, ascending.
