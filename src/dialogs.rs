@@ -174,6 +174,13 @@ fn open(text: &str) -> Result<Outcome> {
     if ending == "json" {
         return load(path);
     }
+    if ending == "gguf" && path.exists() {
+        let mmproj = None;
+        return Ok(Outcome::Model(ModelSource::Gguf {
+            model: path,
+            mmproj,
+        }));
+    }
     if PICTURES.contains(&ending.as_str()) {
         return match path.exists() {
             true => Ok(Outcome::Picture(PictureSource::File(path))),
@@ -190,7 +197,7 @@ fn open(text: &str) -> Result<Outcome> {
             path.display()
         ))),
         _ => Err(Error::input(format!(
-            "{} is neither a picture ({}), a model folder nor a session (.json)",
+            "{} is neither a picture ({}), a model (a folder or .gguf) nor a session (.json)",
             path.display(),
             PICTURES.join(", ")
         ))),

@@ -46,15 +46,27 @@ pub fn read_text(path: &Path, max_bytes: u64) -> Result<String> {
 /// # Errors
 /// A missing folder, a full disk, no permission.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: std::io::Error| Error::write(path, &e);
+    replace(path, |file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    })
+    .map_err(|e| Error::write(path, &e))
+}
+
+/// The same for a file that is written piece by piece. `write` may leave out syncing a file that can be made again.
+///
+/// # Errors
+/// What `write` says; a missing folder, a full disk, no permission.
+pub fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path)
-        .map_err(|e| Error::write(path, &e.error))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    write(file.as_file_mut())?;
+    file.persist(path).map_err(|e| e.error)?;
     Ok(())
 }

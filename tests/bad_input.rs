@@ -9,9 +9,14 @@
     reason = "a test may fail by panicking"
 )]
 
+#[path = "support/gguf_writer.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
+mod gguf_writer;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use candle_core::quantized::gguf_file::Value::{String as Text, U32 as Number};
 use serde_json::{Value, json};
 
 /// A folder with `model/` (a small checkpoint), `picture.png` and whatever a case adds.
@@ -147,6 +152,31 @@ fn model(place: &Place, spoil: impl FnOnce(&Place)) {
     place.session(&json!({}));
 }
 
+/// A good pair of GGUF files in `gguf/`, spoilt, and a session on it.
+fn gguf(place: &Place, spoil: impl FnOnce(&Place)) {
+    gguf_halves(place, |_, _| ());
+    spoil(place);
+}
+
+/// The same with one of the halves changed before it is written.
+fn gguf_halves(place: &Place, change: impl FnOnce(&mut gguf_writer::Half, &mut gguf_writer::Half)) {
+    std::fs::create_dir(place.at("gguf")).unwrap();
+    let form = gguf_writer::Form::of(candle_core::quantized::GgmlDType::F32);
+    let (mut text, mut vision) = gguf_writer::pair(&place.at("model"), form);
+    change(&mut text, &mut vision);
+    text.write(&place.at("gguf/llava.gguf"));
+    vision.write(&place.at("gguf/mmproj.gguf"));
+    place.session(&json!({"model": "gguf/llava.gguf"}));
+}
+
+fn metadata(
+    half: &mut gguf_writer::Half,
+    key: &str,
+    value: candle_core::quantized::gguf_file::Value,
+) {
+    half.metadata.insert(key.to_owned(), value);
+}
+
 #[rustfmt::skip]
 const CASES: &[Case] = &[
     // Weights and the files beside them.
@@ -188,6 +218,38 @@ const CASES: &[Case] = &[
     case("preprocessor of another size", |p| model(p, |p| p.edit("model/preprocessor_config.json", |v| { v["size"] = json!({"shortest_edge": 224}); v["crop_size"] = json!(224); })), &["preprocessor_config.json", "must agree"]),
     case("model folder missing", |p| p.session(&json!({"model": "./nowhere"})), &["nowhere", "name the folder"]),
     case("model is a file", |p| p.session(&json!({"model": "picture.png"})), &["picture.png", "name the folder"]),
+    // GGUF.
+    case("GGUF missing", |p| p.session(&json!({"model": "gone.gguf"})), &["gone.gguf", "does not exist"]),
+    case("GGUF that is a folder", |p| { std::fs::create_dir(p.at("f.gguf")).unwrap(); p.session(&json!({"model": "./f.gguf"})); }, &["f.gguf", "does not exist"]),
+    case("GGUF with other letters", |p| gguf(p, |p| { let mut bytes = p.bytes("gguf/llava.gguf"); bytes[0] = b'X'; p.write("gguf/llava.gguf", bytes); }), &["llava.gguf", "not a GGUF file", "download it again"]),
+    case("empty GGUF", |p| gguf(p, |p| p.write("gguf/llava.gguf", "")), &["llava.gguf", "GGUF", "download it again"]),
+    case("GGUF cut in its data", |p| gguf(p, |p| p.truncate("gguf/llava.gguf", 400_000)), &["llava.gguf", "not a whole GGUF file", "download it again"]),
+    case("GGUF cut in its header", |p| gguf(p, |p| p.truncate("gguf/llava.gguf", 300)), &["llava.gguf", "not a whole GGUF file", "download it again"]),
+    case("GGUF of 6 bytes", |p| gguf(p, |p| p.truncate("gguf/llava.gguf", 6)), &["llava.gguf", "not a whole GGUF file"]),
+    case("GGUF of a later version", |p| gguf(p, |p| { let mut bytes = p.bytes("gguf/llava.gguf"); bytes[4] = 99; p.write("gguf/llava.gguf", bytes); }), &["llava.gguf", "version 99", "newer Patchglass"]),
+    case("GGUF aligned to nothing", |p| gguf_halves(p, |t, _| metadata(t, "general.alignment", Number(0))), &["llava.gguf", "aligned"]),
+    case("GGUF with a tensor of an unknown type", |p| gguf(p, |p| {
+        let mut bytes = p.bytes("gguf/llava.gguf");
+        let name = b"output_norm.weight";
+        let at = bytes.windows(name.len()).position(|w| w == name).unwrap() + name.len() + 4 + 8;
+        bytes[at] = 23;
+        p.write("gguf/llava.gguf", bytes);
+    }), &["llava.gguf", "type 23", "q8_0"]),
+    case("vision file cut", |p| gguf(p, |p| p.truncate("gguf/mmproj.gguf", 20_000)), &["mmproj.gguf", "download it again"]),
+    case("GGUF of a language model alone", |p| gguf(p, |p| std::fs::remove_file(p.at("gguf/mmproj.gguf")).unwrap()), &["llava.gguf", "no vision tower", "--mmproj"]),
+    case("two vision files", |p| gguf(p, |p| p.write("gguf/mmproj-2.gguf", p.bytes("gguf/mmproj.gguf"))), &["mmproj.gguf", "mmproj-2.gguf", "--mmproj"]),
+    case("vision file as the model", |p| gguf(p, |p| p.session(&json!({"model": "gguf/mmproj.gguf"}))), &["mmproj.gguf", "language model"]),
+    Case { name: "language model as the vision file", spoil: |p| gguf(p, |_| ()), args: &["run", "session.json", "--out", "out", "--mmproj", "gguf/llava.gguf"], words: &["llava.gguf", "no vision tower", "mmproj"] },
+    Case { name: "vision file that is not there", spoil: |p| gguf(p, |_| ()), args: &["run", "session.json", "--out", "out", "--mmproj", "gone.gguf"], words: &["gone.gguf", "does not exist"] },
+    case("GGUF of another family", |p| gguf_halves(p, |t, _| metadata(t, "general.architecture", Text("qwen2".to_owned()))), &["llava.gguf", "qwen2", "LLaVA-1.5"]),
+    case("another projector", |p| gguf_halves(p, |_, v| metadata(v, "clip.projector_type", Text("resampler".to_owned()))), &["mmproj.gguf", "resampler", "mlp"]),
+    case("GGUF without a size", |p| gguf_halves(p, |t, _| drop(t.metadata.remove("llama.block_count"))), &["llava.gguf", "llama.block_count", "missing"]),
+    case("GGUF with an impossible size", |p| gguf_halves(p, |t, _| metadata(t, "llama.attention.head_count_kv", Number(3))), &["llava.gguf", "num_key_value_heads", "divide"]),
+    case("GGUF with sizes of another model", |p| gguf_halves(p, |t, _| metadata(t, "llama.feed_forward_length", Number(64))), &["blk.0.ffn_gate.weight", "llava.gguf", "metadata"]),
+    case("GGUF without a tensor", |p| gguf_halves(p, |t, _| drop(t.tensors.remove("blk.1.attn_v.weight"))), &["blk.1.attn_v.weight", "missing", "llava.gguf"]),
+    case("GGUF with scaled RoPE", |p| gguf_halves(p, |t, _| metadata(t, "llama.rope.scaling.type", Text("yarn".to_owned()))), &["llava.gguf", "yarn"]),
+    case("GGUF with another vocabulary", |p| gguf_halves(p, |t, _| metadata(t, "tokenizer.ggml.model", Text("gpt2".to_owned()))), &["llava.gguf", "gpt2", "tokenizer.json"]),
+    case("GGUF without scores", |p| gguf_halves(p, |t, _| drop(t.metadata.remove("tokenizer.ggml.scores"))), &["llava.gguf", "tokenizer.ggml.scores", "download"]),
     case("hub id that is not here", |p| p.session(&json!({"model": "owner/name"})), &["owner/name", "download"]),
     // Pictures.
     case("1x1 picture", |p| white_png(p, "dot.png", 1, 1), &["dot.png", "1x1"]),
@@ -233,13 +295,14 @@ const CASES: &[Case] = &[
     // Arguments.
     Case { name: "unknown device", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "out", "--device", "tpu"], words: &["--device tpu", "cpu"] },
     Case { name: "device that is not built in", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "out", "--device", "wgpu"], words: &["--device wgpu", "cpu"] },
-    Case { name: "unknown type", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "out", "--dtype", "f8"], words: &["--dtype f8", "f16"] },
+    Case { name: "unknown type", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "out", "--dtype", "f8"], words: &["--dtype f8", "f16", "q8_0"] },
     Case { name: "dump to standard output", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "-", "--dump"], words: &["--out -", "name a folder"] },
     Case { name: "no output", spoil: |p| p.session(&json!({})), args: &["run", "session.json"], words: &["--out", "--help"] },
     Case { name: "unknown option", spoil: |_| (), args: &["run", "session.json", "--our", "x"], words: &["--our", "--help"] },
     Case { name: "lens of no picture", spoil: |_| (), args: &["lens", "gone.png"], words: &["gone.png", "does not exist"] },
     Case { name: "lens of no level", spoil: |_| (), args: &["lens", "picture.png", "--model", "./model", "--level", "9"], words: &["--level 9", "0..=3"] },
     Case { name: "info of no model", spoil: |_| (), args: &["info", "./gone"], words: &["gone", "name the folder"] },
+    Case { name: "info of a GGUF alone", spoil: |p| gguf(p, |p| std::fs::remove_file(p.at("gguf/mmproj.gguf")).unwrap()), args: &["info", "gguf/llava.gguf"], words: &["llava.gguf", "--mmproj"] },
     Case { name: "window on a missing file", spoil: |_| (), args: &["gone.png"], words: &["gone.png", "does not exist"] },
 ];
 
@@ -292,8 +355,9 @@ fn bad_input_gets_one_clear_line_and_exit_code_2() {
 /// The table would prove nothing if good input failed as well.
 #[test]
 fn good_input_passes() {
-    for model in ["model", "sharded", "demo"] {
+    for model in ["model", "sharded", "demo", "gguf/llava.gguf"] {
         let place = Place::new();
+        gguf(&place, |_| ());
         place.session(&json!({"model": model}));
         let output = place.run(RUN);
         assert!(

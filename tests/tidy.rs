@@ -58,7 +58,14 @@ const WORDS: &[(&str, &[&str])] = &[
             "dialogs.rs",
         ],
     ),
-    ("unsafe {", &["model/ops/", "model/weights.rs"]),
+    (
+        "unsafe {",
+        &[
+            "model/ops/",
+            "model/weights/hugging_face.rs",
+            "model/gguf/file.rs",
+        ],
+    ),
 ];
 
 /// Modules that may be named only by the modules after them, in this order (`lib.rs` explains it).

@@ -24,7 +24,7 @@ use crate::session::Session;
 use crate::spec::ModelSource;
 
 /// The word for random weights of the shape of LLaVA-1.5-7B.
-const RANDOM: &str = "random-7b";
+pub const RANDOM: &str = "random-7b";
 
 #[derive(Args, Debug)]
 pub struct BenchArgs {

@@ -25,7 +25,7 @@ pub struct LensArgs {
     /// The question
     #[arg(long, default_value = "Describe the image.")]
     prompt: String,
-    /// "demo", a folder in Hugging Face form, or a hub id that is in the local cache
+    /// "demo", a folder in Hugging Face form, a .gguf file, or a hub id that is in the local cache
     #[arg(long)]
     model: Option<String>,
     /// center or pad
@@ -44,7 +44,9 @@ pub struct LensArgs {
 pub fn lens(args: &LensArgs) -> Result<()> {
     let mut session = Session::demo();
     let experiment = &mut session.experiment;
-    experiment.model = super::model_source(args.model.as_deref());
+    experiment.model = args
+        .compute
+        .with_mmproj(super::model_source(args.model.as_deref()));
     experiment.picture = PictureSource::File(args.image.clone());
     experiment.prompt = args.prompt.clone();
     experiment.decode.max_new_tokens = 0;
@@ -59,6 +61,7 @@ pub fn lens(args: &LensArgs) -> Result<()> {
     let trace = engine.run(&session.run_spec(RunId(1)), &mut terminal);
     terminal.finish();
     let trace = trace?;
+    super::tell_notes(&trace);
     let level = args.level.unwrap_or(trace.model.default_level);
     let Some(Some(readout)) = trace.baseline.levels.get(level) else {
         return Err(Error::input(format!(

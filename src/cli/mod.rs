@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::engine::EngineOptions;
 use crate::engine::protocol::{DTypeChoice, DeviceChoice};
+use crate::engine::trace::Trace;
+use crate::engine::{CacheFolder, EngineOptions};
 use crate::error::{Error, Result};
 use crate::session::{Session, file};
 use crate::spec::{ModelSource, PictureSource};
@@ -26,7 +27,9 @@ const EXAMPLES: &str = "Examples:
   patchglass run session.json --out results --dump
   patchglass run session.json --out - | jq .edited.answer.text
   patchglass lens photo.jpg --level 25 --model ~/llava-1.5-7b-hf --png words.png
-  patchglass info ~/llava-1.5-7b-hf";
+  patchglass photo.jpg --model ~/llava-1.5-7b-hf --dtype q4k
+  patchglass photo.jpg --model ~/ggml-model-q4_k.gguf
+  patchglass info ~/llava-1.5-7b-hf           what it is, and what fits into this machine's memory";
 
 /// Explore what a vision-language model makes of a picture: words in every patch, ablation, attention knockout.
 #[derive(Parser, Debug)]
@@ -36,7 +39,7 @@ struct Cli {
     command: Option<Command>,
     /// A session (.json) or a picture to open in the window
     file: Option<PathBuf>,
-    /// "demo", a folder in Hugging Face form, or a hub id that is in the local cache
+    /// "demo", a folder in Hugging Face form, a .gguf file, or a hub id that is in the local cache
     #[arg(long)]
     model: Option<String>,
     #[command(flatten)]
@@ -51,7 +54,7 @@ enum Command {
     /// Print the word that the logit lens finds in every patch, and draw them into the picture
     #[command(after_help = "Example: patchglass lens photo.png --level 7 --png words.png")]
     Lens(lens::LensArgs),
-    /// Describe a model: architecture, sizes, grid, memory needed
+    /// Describe a model: architecture, sizes, grid, memory needed, and whether it fits
     #[command(after_help = "Example: patchglass info ~/llava-1.5-7b-hf")]
     Info(info::InfoArgs),
     /// Measure how long everything takes that a person waits for
@@ -67,9 +70,16 @@ struct Compute {
     /// auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto")]
     device: String,
-    /// f32, f16 or bf16; f32 on the CPU and f16 on a card unless given
+    /// f32, f16, bf16, or the decoder's weights as q8_0 or q4k; f32 on the CPU and f16 on a card unless given, and what a
+    /// .gguf file has as it is
     #[arg(long)]
     dtype: Option<String>,
+    /// The vision file of a .gguf model, where it is not the one beside it
+    #[arg(long)]
+    mmproj: Option<PathBuf>,
+    /// Folder where quantised weights are kept for the next start; the system's folder for such files unless given
+    #[arg(long)]
+    cache_dir: Option<PathBuf>,
     /// Compute every row of every run, also those that an edit cannot reach
     #[arg(long)]
     whole_runs: bool,
@@ -82,8 +92,14 @@ impl Compute {
         Ok(EngineOptions {
             device,
             dtype,
+            cache: (self.cache_dir.clone()).map_or(CacheFolder::Platform, CacheFolder::At),
             whole_runs: self.whole_runs,
         })
+    }
+
+    /// The model of a session or the command line, with the vision file that is named.
+    fn with_mmproj(&self, model: ModelSource) -> ModelSource {
+        file::with_mmproj(model, self.mmproj.clone())
     }
 }
 
@@ -127,6 +143,13 @@ fn model_source(text: Option<&str>) -> ModelSource {
     })
 }
 
+/// Tells what a person should know about how the model was loaded.
+fn tell_notes(trace: &Trace) {
+    for note in &trace.model.notes {
+        eprintln!("note: {note}");
+    }
+}
+
 /// Prints a result. A reader that went away (`| head`) is no error.
 fn print(text: &str) -> Result<()> {
     use std::io::Write as _;
@@ -142,9 +165,9 @@ fn open_window(cli: &Cli) -> Result<()> {
     let options = cli.compute.options()?;
     let mut session = match &cli.file {
         Some(path) if is_session(path) => file::load(path)?,
-        Some(path) if path.is_dir() => {
+        Some(path) if path.is_dir() || is_gguf(path) => {
             let mut session = Session::demo();
-            session.experiment.model = ModelSource::Folder(path.clone());
+            session.experiment.model = file::model_source(&path.to_string_lossy(), Path::new(""));
             session
         }
         Some(path) => {
@@ -158,6 +181,7 @@ fn open_window(cli: &Cli) -> Result<()> {
     if cli.model.is_some() {
         session.experiment.model = model_source(cli.model.as_deref());
     }
+    session.experiment.model = cli.compute.with_mmproj(session.experiment.model);
     show(session, cli.file.clone(), options)
 }
 
@@ -166,9 +190,14 @@ fn is_session(path: &Path) -> bool {
         .is_some_and(|e| e.eq_ignore_ascii_case("json"))
 }
 
+fn is_gguf(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("gguf"))
+}
+
 #[cfg(feature = "gui")]
 fn show(session: Session, path: Option<PathBuf>, options: EngineOptions) -> Result<()> {
-    let engine = move || crate::engine::Engine::new(options);
+    let engine = move || crate::engine::Engine::new(options.clone());
     let file = path.filter(|path| is_session(path));
     crate::app::open(crate::app::OpenOptions {
         session,

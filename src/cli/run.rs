@@ -39,12 +39,14 @@ pub fn run(args: &RunArgs) -> Result<()> {
             "--out -: a dump cannot be printed; name a folder, or leave --dump and --patterns out",
         ));
     }
-    let session = file::load(&args.session)?;
+    let mut session = file::load(&args.session)?;
+    session.experiment.model = args.compute.with_mmproj(session.experiment.model);
     let mut engine = Engine::new(args.compute.options()?)?;
     let mut terminal = Terminal::default();
     let trace = engine.run(&session.run_spec(RunId(1)), &mut terminal);
     terminal.finish();
     let trace = trace?;
+    super::tell_notes(&trace);
     let json = serde_json::to_string(&ResultFile::new(&trace)).map_err(Error::internal)?;
     if to_stdout {
         return super::print(&json);

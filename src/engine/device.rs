@@ -6,6 +6,7 @@ use candle_core::{DType, Device};
 
 use super::protocol::{DTypeChoice, DeviceChoice};
 use crate::error::{Error, Result};
+use crate::model::numbers::{Maps, Numbers};
 
 impl std::str::FromStr for DeviceChoice {
     type Err = Error;
@@ -34,35 +35,43 @@ impl std::str::FromStr for DTypeChoice {
             "f32" => Ok(Self::F32),
             "f16" => Ok(Self::F16),
             "bf16" => Ok(Self::Bf16),
-            "q8_0" | "q4k" => Err(Error::input(format!(
-                "--dtype {text}: this version does not quantise yet; use f32, f16 or bf16"
-            ))),
+            "q8_0" => Ok(Self::Q8_0),
+            "q4k" => Ok(Self::Q4K),
             _ => Err(Error::input(format!(
-                "--dtype {text}: write f32, f16 or bf16"
+                "--dtype {text}: write f32, f16, bf16, q8_0 or q4k"
             ))),
         }
     }
 }
 
-/// Opens the device and settles the type: f32 on the CPU, f16 on a card, unless asked otherwise.
+/// Opens the device and settles the types: f32 on the CPU, f16 on a card, weights as they are stored, unless asked
+/// otherwise.
 ///
 /// # Errors
 /// A device that this build or this machine does not have.
-pub fn open(choice: DeviceChoice, dtype: Option<DTypeChoice>) -> Result<(Device, DType)> {
+pub fn open(choice: DeviceChoice, dtype: Option<DTypeChoice>) -> Result<(Device, Numbers)> {
     let device = match choice {
         DeviceChoice::Auto => automatic(),
         DeviceChoice::Cpu => Device::Cpu,
         DeviceChoice::Cuda(n) => cuda(n)?,
         DeviceChoice::Metal => metal()?,
     };
-    let dtype = match dtype {
-        Some(DTypeChoice::F32) => DType::F32,
-        Some(DTypeChoice::F16) => DType::F16,
-        Some(DTypeChoice::Bf16) => DType::BF16,
-        None if device.is_cpu() => DType::F32,
-        None => DType::F16,
+    let numbers = numbers(dtype, device.is_cpu());
+    Ok((device, numbers))
+}
+
+/// The types of a choice: of the activations and of the maps.
+pub(super) fn numbers(dtype: Option<DTypeChoice>, is_cpu: bool) -> Numbers {
+    let float = if is_cpu { DType::F32 } else { DType::F16 };
+    let maps = match dtype {
+        Some(DTypeChoice::F32) => return DType::F32.into(),
+        Some(DTypeChoice::F16) => return DType::F16.into(),
+        Some(DTypeChoice::Bf16) => return DType::BF16.into(),
+        Some(DTypeChoice::Q8_0) => Maps::Q8_0,
+        Some(DTypeChoice::Q4K) => Maps::Q4K,
+        None => Maps::AsStored,
     };
-    Ok((device, dtype))
+    Numbers { float, maps }
 }
 
 fn automatic() -> Device {

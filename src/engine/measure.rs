@@ -87,7 +87,7 @@ impl Engine {
         };
         tell(0.0)?;
         #[cfg(feature = "cuda")]
-        super::device::warm_up(&self.device, self.dtype, &mut tell)?;
+        super::device::warm_up(&self.device, self.numbers.float, &mut tell)?;
         self.is_warm = true;
         Ok(())
     }
@@ -108,7 +108,7 @@ impl Engine {
         progress: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<()> {
         let mut progress = |fraction| progress(fraction);
-        let model = Llava::random_7b(&self.device, self.dtype, &mut progress)?;
+        let model = Llava::random_7b(&self.device, self.numbers, &mut progress)?;
         self.adopt(source, model);
         Ok(())
     }
@@ -134,15 +134,17 @@ impl Engine {
     pub fn sizes(&self) -> Result<Sizes> {
         let model = self.loaded()?;
         let text = &model.config.text;
-        Ok(Sizes {
+        let mut sizes = Sizes {
             n_layers: text.num_hidden_layers,
             d_model: text.hidden_size,
             d_ff: text.intermediate_size,
             d_kv: text.num_key_value_heads * text.head_dim,
             vocab: text.vocab_size,
             n_patches: model.facts.grid.len(),
-            bytes_per_weight: self.dtype.size_in_bytes() as f64,
-        })
+            bytes_per_weight: 1.0,
+        };
+        sizes.bytes_per_weight = model.llama.map_bytes() as f64 / sizes.decoder_bytes();
+        Ok(sizes)
     }
 
     /// The patch grid of the model.
@@ -179,7 +181,7 @@ impl Engine {
     pub fn ceilings(&self) -> Result<Ceilings> {
         let n = if self.device.is_cpu() { 1024 } else { 8192 };
         let random = |n: usize, m: usize| -> Result<Tensor> {
-            Ok(Tensor::randn(0f32, 1.0, (n, m), &self.device)?.to_dtype(self.dtype)?)
+            Ok(Tensor::randn(0f32, 1.0, (n, m), &self.device)?.to_dtype(self.numbers.float)?)
         };
         let (a, b) = (random(n, n)?, random(n, n)?);
         let product = self.best_of(8, || Ok(a.matmul(&b.t()?).map(drop)?))?;

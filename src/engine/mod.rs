@@ -3,14 +3,18 @@
 //! [`protocol`] and [`trace`] are that plain data and name no tensor. [`Engine::run`] blocks and has no thread of
 //! its own; [`worker`] is the one thread around it. What a run can reuse (weights, picture, clean run) the engine keeps.
 
+mod checkpoint;
 mod device;
 mod dump;
+mod free_memory;
 mod hub;
 mod job;
 mod kept;
 pub mod measure;
+pub mod memory;
 mod outside;
 mod picture;
+mod place;
 pub mod plan;
 pub mod protocol;
 mod run;
@@ -18,6 +22,8 @@ mod state;
 pub mod trace;
 pub mod worker;
 
+pub use checkpoint::{CacheFolder, checkpoint};
 pub use dump::Named;
-pub use hub::hub_folder;
+pub use free_memory::free_memory;
+pub use place::Place;
 pub use run::{Engine, EngineOptions};

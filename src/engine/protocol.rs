@@ -26,6 +26,10 @@ pub enum DTypeChoice {
     F32,
     F16,
     Bf16,
+    /// The decoder's maps in 8 bits.
+    Q8_0,
+    /// The decoder's maps in 4 bits, the unembedding in 6.
+    Q4K,
 }
 
 /// One request: everything a run depends on, and what to show first.

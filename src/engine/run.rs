@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 
-use super::hub::hub_folder;
+use super::checkpoint::{CacheFolder, checkpoint};
 use super::job::{Job, Which, ms};
 use super::kept::{Kept, Prefix};
 use super::outside::{self, Outside, target};
@@ -20,14 +20,16 @@ use super::trace::{Timing, Trace};
 use super::{device, dump};
 use crate::error::{Error, Result};
 use crate::intervene::{CompiledSet, Donor};
-use crate::model::{Description, Inventory, Llava};
+use crate::model::numbers::Numbers;
+use crate::model::{Description, Inventory, Llava, LoadOptions};
 use crate::spec::{Experiment, Intervention, ModelSource};
 
 /// Where and in which type to compute.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct EngineOptions {
     pub device: DeviceChoice,
     pub dtype: Option<DTypeChoice>,
+    pub cache: CacheFolder,
     /// Compute every row of every run: the slow twin of what an edit normally takes.
     pub whole_runs: bool,
 }
@@ -35,7 +37,8 @@ pub struct EngineOptions {
 /// The model, its device, and what the last runs left.
 pub struct Engine {
     pub(super) device: Device,
-    pub(super) dtype: DType,
+    pub(super) numbers: Numbers,
+    cache: CacheFolder,
     pub(super) is_warm: bool,
     pub(super) whole_runs: bool,
     pub(super) model: Option<(ModelSource, Arc<Llava>)>,
@@ -52,11 +55,12 @@ impl Engine {
     /// # Errors
     /// A device that this build or machine does not have.
     pub fn new(options: EngineOptions) -> Result<Self> {
-        let (device, dtype) = device::open(options.device, options.dtype)?;
+        let (device, numbers) = device::open(options.device, options.dtype)?;
         Ok(Self {
             is_warm: device.is_cpu(),
             device,
-            dtype,
+            numbers,
+            cache: options.cache,
             whole_runs: options.whole_runs,
             model: None,
             picture: None,
@@ -70,7 +74,7 @@ impl Engine {
     /// The model of a source, loaded if it is not the one that is there.
     ///
     /// # Errors
-    /// As [`Llava::load`].
+    /// As [`Llava::open`].
     pub fn model(
         &mut self,
         source: &ModelSource,
@@ -81,25 +85,20 @@ impl Engine {
         {
             return Ok(model.clone());
         }
-        let folder = match source {
-            ModelSource::Demo => None,
-            ModelSource::Folder(folder) => Some(folder.clone()),
-            ModelSource::Hub(id) => Some(hub_folder(id)?),
-        };
-        if let Some(folder) = &folder {
-            // What cannot be loaded leaves alone what is there.
-            Description::of_folder(folder)?;
-            Inventory::of_folder(folder)?;
-        }
+        let checkpoint = checkpoint(source)?;
+        // What cannot be loaded leaves alone what is there.
+        Description::of(&checkpoint)?;
+        Inventory::of(&checkpoint)?;
         // Two large models may not fit at once: the old one goes first, with everything made by it.
         (self.model, self.picture) = (None, None);
         (self.prefix, self.clean, self.edited) = (None, None, None);
-        let mut progress = |fraction| progress(fraction);
-        let model = match &folder {
-            None => Llava::load_demo(&self.device, self.dtype, &mut progress)?,
-            Some(folder) => Llava::load(folder, &self.device, self.dtype, &mut progress)?,
+        let options = LoadOptions {
+            device: self.device.clone(),
+            numbers: self.numbers,
+            cache: self.cache.path(),
         };
-        let model = Arc::new(model);
+        let mut progress = |fraction| progress(fraction);
+        let model = Arc::new(Llava::open(&checkpoint, &options, &mut progress)?);
         self.model = Some((source.clone(), model.clone()));
         Ok(model)
     }
@@ -374,7 +373,7 @@ impl Engine {
         let mut outside = Outside {
             model,
             device: &self.device,
-            dtype: self.dtype,
+            dtype: self.numbers.float,
             prompt,
             spec,
             monitor,

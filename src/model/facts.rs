@@ -21,8 +21,10 @@ pub struct ModelFacts {
     pub n_params: u64,
     /// `CPU`, `CUDA 0`, `Metal`.
     pub device: String,
-    /// `f32`, `f16`, `bf16`.
+    /// Of the decoder's maps: `f32`, `f16`, `bf16`, `q8_0`; several where a file mixes them, the commonest first.
     pub dtype: String,
+    /// What a person should know about how it was loaded, a sentence each.
+    pub notes: Vec<String>,
     /// The template that is used where the session names none.
     pub template: String,
     pub vocabulary: Arc<Vocabulary>,

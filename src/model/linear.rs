@@ -1,14 +1,16 @@
-//! A linear map as checkpoints store it. It does not know where in the network it stands.
+//! A linear map as checkpoints store it, or quantised. It does not know where in the network it stands.
 
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 
+use super::matrix::Matrix;
 use super::ops;
 use super::weights::{Part, Weights};
 use crate::error::Result;
 
-/// A weight `[out, in]` and perhaps a bias `[out]`.
+/// Weights `[out, in]`, their outputs side by side, and perhaps a bias `[out of all]`.
 pub(super) struct Linear {
-    weight: Tensor,
+    /// More than one only where a file holds parts of one map in different quantised types.
+    weights: Vec<Matrix>,
     bias: Option<Tensor>,
 }
 
@@ -32,28 +34,41 @@ impl Linear {
         n_in: usize,
         bias: bool,
     ) -> Result<Self> {
-        let get =
-            |(name, n_out): &(&str, usize)| w.get(part, &format!("{name}.weight"), &[*n_out, n_in]);
-        let weight = stack(names.iter().map(get).collect::<Result<Vec<_>>>()?)?;
+        let weights: Vec<_> = (names.iter())
+            .map(|(name, n_out)| (format!("{name}.weight"), *n_out))
+            .collect();
+        let weights = w.map(part, &weights, n_in)?;
         let get = |(name, n_out): &(&str, usize)| w.get(part, &format!("{name}.bias"), &[*n_out]);
         let bias = match bias {
             true => Some(stack(names.iter().map(get).collect::<Result<Vec<_>>>()?)?),
             false => None,
         };
-        Ok(Self { weight, bias })
+        Ok(Self { weights, bias })
     }
 
     /// `[n, in] -> [n, out]`
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = ops::product(x, &self.weight)?;
+        let y = match self.weights.as_slice() {
+            [weight] => weight.product(x)?,
+            weights => {
+                let parts = weights.iter().map(|weight| weight.product(x));
+                Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, D::Minus1)?
+            }
+        };
         Ok(match &self.bias {
             Some(bias) => ops::add(&y, bias)?,
             None => y,
         })
     }
+
+    /// What it is made of.
+    pub fn weights(&self) -> &[Matrix] {
+        &self.weights
+    }
 }
 
-fn stack(parts: Vec<Tensor>) -> Result<Tensor> {
+/// Tensors one after the other along the first dimension.
+pub(super) fn stack(parts: Vec<Tensor>) -> Result<Tensor> {
     Ok(match parts.as_slice() {
         [one] => one.clone(),
         parts => Tensor::cat(parts, 0)?,

@@ -11,20 +11,21 @@ use self::block::{Block, Positions};
 use super::config::TextConfig;
 use super::hooks::Hooks;
 use super::kv_cache::KvCache;
+use super::matrix::Matrix;
 use super::ops;
 use super::rotary::Rotary;
 use super::weights::{Part, Weights};
 use crate::error::Result;
 
 /// Positions that rotary tables are made for, whatever a config promises.
-const MAX_POSITIONS: usize = 1 << 15;
+pub const MAX_POSITIONS: usize = 1 << 15;
 
 /// Immutable weights of the decoder.
 pub struct Llama {
-    embed_tokens: Tensor, // [vocab, d_model]
+    embed_tokens: Matrix, // [vocab, d_model]
     layers: Vec<Block>,
     norm: Tensor,    // [d_model]
-    lm_head: Tensor, // [vocab, d_model]
+    lm_head: Matrix, // [vocab, d_model]
     config: TextConfig,
     rotary: Rotary,
 }
@@ -32,17 +33,22 @@ pub struct Llama {
 impl Llama {
     pub(super) fn load(w: &Weights<'_>, config: &TextConfig) -> Result<Self> {
         let (d, vocab) = (config.hidden_size, config.vocab_size);
-        let embed_tokens = w.get(Part::Decoder, "embed_tokens.weight", &[vocab, d])?;
+        let embed_tokens = w.table(Part::Decoder, "embed_tokens.weight", (vocab, d))?;
         let layers = (0..config.num_hidden_layers).map(|layer| Block::load(w, config, layer));
         let layers = layers.collect::<Result<Vec<_>>>()?;
         let norm = w.get(Part::Decoder, "norm.weight", &[d])?;
-        let lm_head = match config.tie_word_embeddings {
-            true => embed_tokens.clone(),
-            false => w.get(Part::Head, "lm_head.weight", &[vocab, d])?,
+        let is_tied = config.tie_word_embeddings;
+        let lm_head = match embed_tokens.can_unembed(w.numbers()) {
+            true if is_tied => embed_tokens.clone(),
+            _ => w.unembedding(is_tied, (vocab, d))?,
         };
         let n_positions = config.max_position_embeddings.min(MAX_POSITIONS);
-        let device = embed_tokens.device();
-        let rotary = Rotary::new(config.rope_theta, config.head_dim, n_positions, device)?;
+        let rotary = Rotary::new(
+            config.rope_theta,
+            config.head_dim,
+            n_positions,
+            norm.device(),
+        )?;
         Ok(Self {
             embed_tokens,
             layers,
@@ -54,11 +60,46 @@ impl Llama {
     }
 
     pub fn device(&self) -> &Device {
-        self.embed_tokens.device()
+        self.norm.device()
     }
 
+    /// The type of the activations.
     pub fn dtype(&self) -> DType {
-        self.embed_tokens.dtype()
+        self.norm.dtype()
+    }
+
+    /// The types of the maps, the one with the most bytes first.
+    pub fn map_types(&self) -> Vec<String> {
+        let mut n_bytes = std::collections::BTreeMap::<String, u64>::new();
+        for matrix in self.maps() {
+            *n_bytes.entry(matrix.type_name()).or_default() += matrix.n_bytes();
+        }
+        let mut types: Vec<_> = n_bytes.into_iter().collect();
+        types.sort_by_key(|(_, n_bytes)| std::cmp::Reverse(*n_bytes));
+        types.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Memory of the maps and the embeddings.
+    pub fn n_bytes(&self) -> u64 {
+        let table = if self.lm_head.shares(&self.embed_tokens) {
+            0
+        } else {
+            self.embed_tokens.n_bytes()
+        };
+        table + self.map_bytes()
+    }
+
+    /// Memory of the maps alone, which is what a generated token reads.
+    pub fn map_bytes(&self) -> u64 {
+        self.maps().map(Matrix::n_bytes).sum()
+    }
+
+    /// All linear maps, the unembedding among them.
+    fn maps(&self) -> impl Iterator<Item = &Matrix> {
+        self.layers
+            .iter()
+            .flat_map(Block::weights)
+            .chain([&self.lm_head])
     }
 
     /// Rows of the unembedding, padding included.
@@ -68,8 +109,7 @@ impl Llama {
 
     /// Rows of the input embeddings, `[n, d_model]`. Ids must be below the vocabulary size.
     pub fn embed(&self, ids: &[u32]) -> Result<Tensor> {
-        let ids = Tensor::new(ids, self.device())?;
-        Ok(self.embed_tokens.index_select(&ids, 0)?)
+        self.embed_tokens.rows(ids, self.dtype())
     }
 
     /// Runs all blocks over `x`, `[n, d_model]`, the rows at the positions that follow those in `cache`.
@@ -146,13 +186,12 @@ impl Llama {
 
     /// Unembeds normed rows: `[n, d_model] -> [n, vocab]`, as f32.
     pub fn unembed(&self, normed: &Tensor) -> Result<Tensor> {
-        Ok(ops::product_f32(normed, &self.lm_head)?)
+        self.lm_head.product_f32(normed)
     }
 
     /// Logits of some tokens in normed rows, `[n, d_model] -> [token, n]`, as f32.
     pub fn logits_of(&self, ids: &[u32], normed: &Tensor) -> Result<Tensor> {
-        let ids = Tensor::new(ids, self.device())?;
-        let rows = self.lm_head.index_select(&ids, 0)?; // [token, d_model]
+        let rows = self.lm_head.rows(ids, normed.dtype())?; // [token, d_model]
         Ok(ops::product_f32(&rows, normed)?)
     }
 }

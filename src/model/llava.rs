@@ -1,22 +1,24 @@
-//! LLaVA: tower, projector and decoder together, and loading them from a folder or from the binary.
+//! LLaVA: tower, projector and decoder together, and loading them from a checkpoint of any kind.
 //!
 //! It runs what it is told and keeps no state between runs. Pictures come prepared, prompts tokenised.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 use super::clip::VisionTower;
 use super::config::Config;
 use super::facts::ModelFacts;
+use super::gguf::{GgufFiles, GgufPair};
 use super::llama::Llama;
+use super::numbers::Numbers;
 use super::preprocess::PictureConfig;
 use super::projector::Projector;
 use super::prompt::{DEFAULT_TEMPLATE, Prompt, PromptRules};
 use super::random;
 use super::tokenizer::Tokenizer;
-use super::weights::{Progress, Weights};
+use super::weights::{Checkpoint, LoadOptions, Progress, Weights};
 use crate::error::{Error, Result};
 use crate::{demo, files};
 
@@ -116,6 +118,36 @@ impl Description {
         )
     }
 
+    /// The description of a pair of GGUF files, from their metadata.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or of another kind of model.
+    pub fn of_gguf(files: &GgufFiles) -> Result<Self> {
+        let pair = GgufPair::open(files)?;
+        let (tokenizer, image_token_id) = pair.tokenizer()?;
+        let name = files.model.file_stem().unwrap_or_default();
+        Self::new(
+            name.to_string_lossy().into_owned(),
+            pair.config(image_token_id)?,
+            pair.picture_config()?,
+            tokenizer,
+            None,
+        )
+    }
+
+    /// The description of any checkpoint.
+    ///
+    /// # Errors
+    /// As of its kind.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+        match checkpoint {
+            Checkpoint::Demo => Self::of_demo(),
+            Checkpoint::Folder(folder) => Self::of_folder(folder),
+            Checkpoint::Gguf(files) => Self::of_gguf(files),
+            Checkpoint::Random => random::description(),
+        }
+    }
+
     fn new(
         name: String,
         config: Config,
@@ -139,7 +171,7 @@ impl Description {
         })
     }
 
-    fn facts(&self, llama: &Llama, n_params: u64) -> ModelFacts {
+    fn facts(&self, llama: &Llama, n_params: u64, notes: Vec<String>) -> ModelFacts {
         let text = &self.config.text;
         // The paper's words read best at level 25.7 of 32; other depths are scaled.
         let usual_level = (text.num_hidden_layers * 25).div_ceil(32);
@@ -152,7 +184,8 @@ impl Description {
             image_size: self.config.vision.image_size,
             n_params,
             device: device_name(llama.device()),
-            dtype: llama.dtype().as_str().to_owned(),
+            dtype: llama.map_types().join(" + "),
+            notes,
             template: DEFAULT_TEMPLATE.to_owned(),
             vocabulary: Arc::new(self.tokenizer.vocabulary(&text.eos_token_ids)),
             default_level: self
@@ -163,7 +196,16 @@ impl Description {
     }
 }
 
-fn device_name(device: &Device) -> String {
+fn without_cache(device: &Device, numbers: Numbers) -> LoadOptions {
+    LoadOptions {
+        device: device.clone(),
+        numbers,
+        cache: None,
+    }
+}
+
+/// `CPU`, `CUDA 0`, `Metal`.
+pub(crate) fn device_name(device: &Device) -> String {
     match device.location() {
         candle_core::DeviceLocation::Cpu => "CPU".to_owned(),
         candle_core::DeviceLocation::Cuda { gpu_id } => format!("CUDA {gpu_id}"),
@@ -172,41 +214,59 @@ fn device_name(device: &Device) -> String {
 }
 
 impl Llava {
-    /// Loads a checkpoint folder in Hugging Face form.
+    /// Loads a checkpoint.
     ///
     /// # Errors
     /// Files that are missing, damaged or of another model; not enough memory; the person cancels.
+    pub fn open(
+        checkpoint: &Checkpoint,
+        options: &LoadOptions,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self> {
+        let description = Description::of(checkpoint)?;
+        let mut progress = |fraction| progress(fraction);
+        let weights = Weights::open(checkpoint, options, &mut progress)?;
+        Self::new(description, &weights)
+    }
+
+    /// Loads a checkpoint folder in Hugging Face form, without a cache.
+    ///
+    /// # Errors
+    /// As [`Llava::open`].
     pub fn load(
         folder: &Path,
         device: &Device,
-        dtype: DType,
+        numbers: impl Into<Numbers>,
         progress: &mut Progress<'_>,
     ) -> Result<Self> {
-        let description = Description::of_folder(folder)?;
-        let mut progress = |fraction| progress(fraction);
-        let weights = Weights::open(folder, device, dtype, &mut progress)?;
-        Self::new(description, &weights)
+        let folder = Checkpoint::Folder(folder.to_owned());
+        Self::open(&folder, &without_cache(device, numbers.into()), progress)
     }
 
     /// Loads the demo model from the binary.
     ///
     /// # Errors
     /// Not enough memory; the person cancels.
-    pub fn load_demo(device: &Device, dtype: DType, progress: &mut Progress<'_>) -> Result<Self> {
-        let description = Description::of_demo()?;
-        let mut progress = |fraction| progress(fraction);
-        let weights = Weights::embedded(demo::WEIGHTS, device, dtype, &mut progress)?;
-        Self::new(description, &weights)
+    pub fn load_demo(
+        device: &Device,
+        numbers: impl Into<Numbers>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self> {
+        let options = without_cache(device, numbers.into());
+        Self::open(&Checkpoint::Demo, &options, progress)
     }
 
     /// Makes a model of the shape of LLaVA-1.5-7B with random weights, for timing.
     ///
     /// # Errors
     /// Not enough memory; the person cancels.
-    pub fn random_7b(device: &Device, dtype: DType, progress: &mut Progress<'_>) -> Result<Self> {
-        let mut progress = |fraction| progress(fraction);
-        let weights = Weights::random(device, dtype, &mut progress)?;
-        Self::new(random::description()?, &weights)
+    pub fn random_7b(
+        device: &Device,
+        numbers: impl Into<Numbers>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self> {
+        let options = without_cache(device, numbers.into());
+        Self::open(&Checkpoint::Random, &options, progress)
     }
 
     fn new(description: Description, w: &Weights<'_>) -> Result<Self> {
@@ -219,7 +279,8 @@ impl Llava {
             config.multimodal_projector_bias,
         );
         let projector = Projector::load(w, widths, act, bias)?;
-        let facts = Arc::new(description.facts(&llama, w.inventory().n_params));
+        let notes = w.finish()?;
+        let facts = Arc::new(description.facts(&llama, w.inventory().n_params, notes));
         let Description {
             config,
             picture_config,

@@ -7,29 +7,35 @@ mod activation;
 mod clip;
 pub mod config;
 pub mod facts;
+mod gguf;
 pub mod hooks;
 mod kv_cache;
 mod linear;
 mod llama;
 mod llava;
+mod matrix;
+pub mod numbers;
 mod ops;
 pub mod preprocess;
 mod projector;
 mod prompt;
+mod quantised;
 mod random;
 mod rotary;
 mod tokenizer;
 mod weights;
 
+pub use gguf::GgufFiles;
 pub use kv_cache::KvCache;
-pub use llama::{Base, Llama};
+pub use llama::{Base, Llama, MAX_POSITIONS};
+pub(crate) use llava::device_name;
 pub use llava::{Description, Llava};
 #[cfg(feature = "cuda")]
 pub(crate) use ops::cuda;
 pub(crate) use ops::{RowNorms, exp, read_logits, row_norms, with_vectors};
 pub use prompt::{DEFAULT_TEMPLATE, Prompt, PromptRules};
 pub use tokenizer::Tokenizer;
-pub use weights::Inventory;
+pub use weights::{Checkpoint, Inventory, LoadOptions};
 
 use crate::error::Error;
 

@@ -2,10 +2,16 @@
 //!
 //! Its words mean nothing. Norms are 1, biases 0, matrices normal with the spread that keeps the residual stream finite.
 
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 
 use super::llava::Description;
+use super::quantised;
 use super::weights::Part;
+use super::weights::source::{Inventory, Source, Stored, StoredKind};
 use crate::demo;
 use crate::error::{Error, Result};
 
@@ -68,28 +74,82 @@ fn tokenizer() -> Result<Vec<u8>> {
     serde_json::to_vec(&json).map_err(Error::internal)
 }
 
-/// A random tensor in place of the one of this name.
-pub(super) fn tensor(
-    part: Part,
-    name: &str,
-    shape: &[usize],
-    dtype: DType,
-    device: &Device,
-) -> Result<Tensor> {
-    let is_norm = name.contains("norm") || name.contains("layrnorm");
-    if name.ends_with("bias") {
-        return Ok(Tensor::zeros(shape, dtype, device)?);
+/// Random tensors in place of a checkpoint's.
+pub(super) struct Weights;
+
+impl Source for Weights {
+    fn title(&self) -> String {
+        "random-7b".to_owned()
     }
-    if is_norm {
-        return Ok(Tensor::ones(shape, dtype, device)?);
+
+    fn name(&self, part: Part, name: &str) -> String {
+        match part {
+            Part::Decoder | Part::Head => format!("{DECODER}{name}"),
+            Part::Tower | Part::Projector => name.to_owned(),
+        }
     }
-    let is_output = ["o_proj", "down_proj", "out_proj", "fc2"]
-        .iter()
-        .any(|end| name.contains(end));
-    let spread = match (part, is_output) {
-        (_, true) => 0.004,
-        (Part::Decoder | Part::Head, _) => 0.02,
-        _ => 0.03,
-    };
-    Ok(Tensor::randn(0f32, spread, shape, device)?.to_dtype(dtype)?)
+
+    fn find(&self, _name: &str, shape: &[usize]) -> Option<Stored> {
+        Some(Stored {
+            shape: shape.to_vec(),
+            n_bytes: 2 * shape.iter().product::<usize>() as u64,
+            kind: StoredKind::Float(DType::F16),
+        })
+    }
+
+    fn float(&self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
+        if name.ends_with("bias") {
+            return Ok(Tensor::zeros(shape, DType::F32, device)?);
+        }
+        if name.contains("norm") || name.contains("layrnorm") {
+            return Ok(Tensor::ones(shape, DType::F32, device)?);
+        }
+        Ok(Tensor::randn(0f32, spread(name), shape, device)?)
+    }
+
+    /// A few rows again and again: numbers take long to make on the CPU, and what they are does not matter here.
+    fn quantise(
+        &self,
+        name: &str,
+        (n_out, n_in): (usize, usize),
+        dtype: GgmlDType,
+    ) -> Result<Vec<u8>> {
+        let n_rows = n_out.min(64);
+        let rows = self.float(name, &[n_rows, n_in], &Device::Cpu)?;
+        let blocks = quantised::quantise(&rows, dtype)?;
+        let n_bytes = blocks.len() / n_rows * n_out;
+        Ok(blocks.into_iter().cycle().take(n_bytes).collect())
+    }
+
+    fn blocks(&self, name: &str) -> Result<Cow<'_, [u8]>> {
+        Err(Error::internal(format!("tensor {name} is not quantised")))
+    }
+
+    fn missing(&self, _part: Part, name: &str) -> Error {
+        Error::internal(format!("tensor {name} is missing"))
+    }
+
+    fn sizes_from(&self) -> &'static str {
+        "config.json"
+    }
+
+    fn inventory(&self) -> Inventory {
+        Inventory::count([(N_PARAMS, 2 * N_PARAMS, "F16".to_owned(), true)].into_iter())
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+/// Before the names of the decoder's tensors.
+const DECODER: &str = "decoder.";
+
+fn spread(name: &str) -> f32 {
+    let outputs = ["o_proj", "down_proj", "out_proj", "fc2"];
+    match outputs.iter().any(|end| name.contains(end)) {
+        true => 0.004,
+        false if name.starts_with(DECODER) => 0.02,
+        false => 0.03,
+    }
 }

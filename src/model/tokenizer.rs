@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 /// A loaded tokenizer.
 pub struct Tokenizer {
     inner: Inner,
+    /// Ids from here on have no row in the model.
+    n_rows: usize,
 }
 
 impl Tokenizer {
@@ -23,7 +25,19 @@ impl Tokenizer {
                 "{name} is not a tokenizer that can be read: {e}; a fast tokenizer.json is needed"
             ))
         })?;
-        Ok(Self { inner })
+        let n_rows = usize::MAX;
+        Ok(Self { inner, n_rows })
+    }
+
+    /// The same for a model with so many rows, where the tokenizer may have more ids.
+    #[must_use]
+    pub(super) fn of_at_most(self, n_rows: usize) -> Self {
+        Self { n_rows, ..self }
+    }
+
+    /// The id of a piece or a special token.
+    pub(super) fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
     }
 
     /// Ids of a text, with the special tokens that the post-processor adds.
@@ -42,9 +56,9 @@ impl Tokenizer {
             .map_err(|e| Error::internal(format!("tokens {ids:?} have no text: {e}")))
     }
 
-    /// How many ids the tokenizer has; higher rows of the vocabulary are padding and never shown.
+    /// How many ids have a text and a row; higher rows of the vocabulary are padding and never shown.
     pub fn n_words(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.inner.get_vocab_size(true).min(self.n_rows)
     }
 
     /// The token that stands for a word in a lens: its first token, as the word stands after a space.
@@ -67,6 +81,9 @@ impl Tokenizer {
             .copied()
             .collect();
         match ids.first() {
+            Some(&id) if id as usize >= self.n_rows => Err(Error::input(format!(
+                "the word {word:?} stands for the picture: the model has no row for it"
+            ))),
             Some(&id) => Ok(WordToken {
                 word: word.to_owned(),
                 id,

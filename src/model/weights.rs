@@ -1,18 +1,30 @@
-//! Tensors of a checkpoint by part and name, from a memory-mapped Hugging Face folder or from the binary itself.
+//! Tensors of a checkpoint by part and name, onto the device and into the number types that the model is to have.
 //!
-//! It knows the layouts in which LLaVA is published and hides them: callers ask for `layers.0.mlp.up_proj.weight` of
-//! the decoder. It checks shape and type of everything it hands out and keeps nothing that it handed out.
+//! Callers ask for `layers.0.mlp.up_proj.weight` of the decoder, whatever the file calls it. Shape and type of everything
+//! handed out are checked, and nothing that was handed out is kept, except what is to go into the cache on disk.
+
+mod cache;
+mod hugging_face;
+pub(super) mod source;
 
 use std::cell::{Cell, RefCell};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use candle_core::safetensors::{MmapedSafetensors, SliceSafetensors};
-use candle_core::{DType, Device, Tensor};
-use safetensors::tensor::{Dtype, TensorView};
+use candle_core::quantized::GgmlDType;
+use candle_core::{Device, Tensor};
 
-use super::random;
+use self::cache::Cache;
+use self::hugging_face::HuggingFace;
+pub use self::source::Inventory;
+use self::source::{Source, Stored, StoredKind};
+use super::gguf::{GgufFiles, GgufPair};
+use super::linear::stack;
+use super::matrix::Matrix;
+use super::numbers::{Maps, Numbers, type_name};
+use super::{quantised, random};
 use crate::error::{Error, Result};
-use crate::files;
 
 /// The parts of the model, whose names carry different prefixes in different layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,187 +37,96 @@ pub enum Part {
 
 impl Part {
     const ALL: [Self; 4] = [Self::Decoder, Self::Head, Self::Tower, Self::Projector];
-
-    /// Prefixes in the order in which they are tried: first the published files, then the module names of
-    /// transformers since 4.52, then those of late version 5, which drop a level of the tower.
-    fn prefixes(self) -> &'static [&'static str] {
-        match self {
-            Self::Decoder => &["language_model.model.", "model.language_model."],
-            Self::Head => &["language_model.", ""],
-            Self::Tower => &[
-                "vision_tower.vision_model.",
-                "model.vision_tower.vision_model.",
-                "model.vision_tower.",
-                "vision_tower.",
-            ],
-            Self::Projector => &["multi_modal_projector.", "model.multi_modal_projector."],
-        }
-    }
-
-    /// A tensor that the part always has.
-    fn probe(self) -> &'static str {
-        match self {
-            Self::Decoder => "embed_tokens.weight",
-            Self::Head => "lm_head.weight",
-            Self::Tower => "embeddings.class_embedding",
-            Self::Projector => "linear_1.weight",
-        }
-    }
 }
 
-enum Source {
-    Mapped(MmapedSafetensors),
-    Embedded(SliceSafetensors<'static>),
-    /// Nothing is read: see `random`.
+/// Which weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// The small model inside the binary.
+    Demo,
+    /// A folder in Hugging Face form.
+    Folder(PathBuf),
+    Gguf(GgufFiles),
+    /// Random weights of the shape of LLaVA-1.5-7B, for timing.
     Random,
 }
 
-impl Source {
-    fn get(&self, name: &str) -> candle_core::Result<TensorView<'_>> {
-        match self {
-            Self::Mapped(files) => files.get(name),
-            Self::Embedded(file) => file.get(name),
-            Self::Random => Err(candle_core::Error::msg("random weights are not stored")),
-        }
-    }
-
-    fn load(&self, name: &str, device: &Device) -> candle_core::Result<Tensor> {
-        match self {
-            Self::Mapped(files) => files.load(name, device),
-            Self::Embedded(file) => file.load(name, device),
-            Self::Random => Err(candle_core::Error::msg("random weights are not stored")),
-        }
-    }
-
-    fn inventory(&self) -> Inventory {
-        let tensors = match self {
-            Self::Mapped(files) => files.tensors(),
-            Self::Embedded(file) => file.tensors(),
-            Self::Random => return Inventory::of_random(),
-        };
-        let dtypes: std::collections::BTreeSet<String> = tensors
-            .iter()
-            .map(|(_, t)| format!("{:?}", t.dtype()))
-            .collect();
-        Inventory {
-            n_params: tensors
-                .iter()
-                .map(|(_, t)| t.shape().iter().product::<usize>() as u64)
-                .sum(),
-            n_bytes: tensors.iter().map(|(_, t)| t.data().len() as u64).sum(),
-            n_tensors: tensors.len(),
-            dtypes: dtypes.into_iter().collect(),
-        }
-    }
+/// Where weights are loaded to, and as what.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    pub device: Device,
+    pub numbers: Numbers,
+    /// Where quantised weights are kept for the next time; `None` to make them anew every time.
+    pub cache: Option<PathBuf>,
 }
 
 /// Called with the share of the bytes that are loaded, 0..=1; an error stops the loading.
 pub type Progress<'a> = dyn FnMut(f32) -> Result<()> + 'a;
 
+/// The share of the work that is left for writing the cache, where there is none yet.
+const SHARE_OF_WRITING: f32 = 0.2;
+
 /// A checkpoint that is being read.
 pub struct Weights<'a> {
-    source: Source,
-    /// How messages call the checkpoint.
-    name: String,
-    prefixes: [&'static str; 4],
+    source: Box<dyn Source + 'a>,
     device: Device,
-    dtype: DType,
+    numbers: Numbers,
+    cache: Option<RefCell<Cache>>,
     inventory: Inventory,
     n_loaded: Cell<u64>,
+    /// Maps that are not of the type asked for: their row length and the type that they have, and how many.
+    fallbacks: RefCell<BTreeMap<(usize, String), usize>>,
     progress: RefCell<&'a mut Progress<'a>>,
 }
 
+/// One of the matrices that make up a map.
+struct Piece {
+    name: String,
+    n_out: usize,
+    n_bytes: u64,
+    /// What it is to be; `None` for the float type.
+    held: Option<GgmlDType>,
+    is_made: bool,
+}
+
 impl<'a> Weights<'a> {
-    /// Maps the safetensors files of a folder.
+    /// Opens a checkpoint; maps its files and reads their headers.
     ///
     /// # Errors
-    /// No safetensors file, a shard missing, a file damaged, no LLaVA tensors.
+    /// No weights, a file missing or damaged.
     pub fn open(
-        folder: &Path,
-        device: &Device,
-        dtype: DType,
+        checkpoint: &Checkpoint,
+        options: &LoadOptions,
         progress: &'a mut Progress<'a>,
     ) -> Result<Self> {
-        let paths = shard_paths(folder)?;
-        for path in &paths {
-            check_header(path)?;
-        }
-        // SAFETY: the map is read-only and lives as long as the load. If another program truncates the file while it
-        // is read, the process may be stopped by the system; nothing short of copying every file avoids that.
-        #[expect(unsafe_code, reason = "memory-mapping weights")]
-        let mapped = unsafe { MmapedSafetensors::multi(&paths) };
-        let mapped = mapped.map_err(|e| {
-            Error::input(format!(
-                "the weights in {} are damaged: {e}; download them again",
-                folder.display()
-            ))
-        })?;
-        Self::new(
-            Source::Mapped(mapped),
-            folder.display().to_string(),
-            device,
-            dtype,
-            progress,
-        )
-    }
-
-    /// Reads weights that are part of the binary.
-    ///
-    /// # Errors
-    /// A damaged binary.
-    pub fn embedded(
-        bytes: &'static [u8],
-        device: &Device,
-        dtype: DType,
-        progress: &'a mut Progress<'a>,
-    ) -> Result<Self> {
-        let file = SliceSafetensors::new(bytes)?;
-        Self::new(
-            Source::Embedded(file),
-            "the demo model".to_owned(),
-            device,
-            dtype,
-            progress,
-        )
-    }
-
-    /// Makes random weights of the shape of LLaVA-1.5-7B.
-    pub fn random(device: &Device, dtype: DType, progress: &'a mut Progress<'a>) -> Result<Self> {
-        Self::new(
-            Source::Random,
-            "random-7b".to_owned(),
-            device,
-            dtype,
-            progress,
-        )
-    }
-
-    fn new(
-        source: Source,
-        name: String,
-        device: &Device,
-        dtype: DType,
-        progress: &'a mut Progress<'a>,
-    ) -> Result<Self> {
-        let mut prefixes = [""; 4];
-        for (slot, part) in prefixes.iter_mut().zip(Part::ALL) {
-            let has = |prefix: &&&str| source.get(&format!("{prefix}{}", part.probe())).is_ok();
-            *slot = part
-                .prefixes()
-                .iter()
-                .find(has)
-                .copied()
-                .unwrap_or(part.prefixes()[0]);
-        }
-        let inventory = source.inventory();
+        let (source, stored): (Box<dyn Source>, _) = match checkpoint {
+            Checkpoint::Demo => (
+                Box::new(HuggingFace::embedded(crate::demo::WEIGHTS)?),
+                Maps::Float,
+            ),
+            Checkpoint::Folder(folder) => (Box::new(HuggingFace::open(folder)?), Maps::Float),
+            Checkpoint::Gguf(files) => (Box::new(GgufPair::open(files)?), Maps::AsStored),
+            Checkpoint::Random => (Box::new(random::Weights), Maps::Float),
+        };
+        let maps = match options.numbers.maps {
+            Maps::AsStored => stored,
+            maps => maps,
+        };
+        let numbers = Numbers {
+            maps,
+            ..options.numbers
+        };
+        let makes = matches!(maps, Maps::Q8_0 | Maps::Q4K) && !source.files().is_empty();
+        let cache = options.cache.as_deref().filter(|_| makes);
+        let cache = cache.map(|folder| RefCell::new(Cache::open(folder, source.as_ref(), maps)));
         Ok(Self {
+            inventory: source.inventory(),
             source,
-            name,
-            prefixes,
-            device: device.clone(),
-            dtype,
-            inventory,
+            device: options.device.clone(),
+            numbers,
+            cache,
             n_loaded: Cell::new(0),
+            fallbacks: RefCell::default(),
             progress: RefCell::new(progress),
         })
     }
@@ -215,190 +136,233 @@ impl<'a> Weights<'a> {
         self.inventory.clone()
     }
 
-    /// Loads a tensor of the model's dtype onto its device.
+    pub fn numbers(&self) -> Numbers {
+        self.numbers
+    }
+
+    /// Loads a tensor of the float type onto the device.
     ///
     /// # Errors
     /// The tensor is missing, has another shape than `shape`, or is not of a float type; the person cancels.
     pub fn get(&self, part: Part, name: &str, shape: &[usize]) -> Result<Tensor> {
-        if let Source::Random = self.source {
-            let tensor = random::tensor(part, name, shape, self.dtype, &self.device)?;
-            self.tell(2 * shape.iter().product::<usize>() as u64)?;
-            return Ok(tensor);
-        }
-        let full_name = format!("{}{name}", self.prefixes[part as usize]);
-        let view = self
-            .source
-            .get(&full_name)
-            .map_err(|_not_there| self.missing(part, &full_name))?;
-        if !matches!(view.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            return Err(Error::input(format!(
-                "tensor {full_name} of {} has the type {:?}; only F32, F16 and BF16 weights can be read",
-                self.name,
-                view.dtype()
-            )));
-        }
-        if view.shape() != shape {
-            return Err(Error::input(format!(
-                "tensor {full_name} of {} has the shape {:?}, but its config.json asks for {shape:?}: \
-                 a size in config.json is missing or belongs to another model",
-                self.name,
-                view.shape()
-            )));
-        }
-        let n_bytes = view.data().len() as u64;
-        let tensor = self
-            .source
-            .load(&full_name, &self.device)?
-            .to_dtype(self.dtype)?;
-        self.tell(n_bytes)?;
-        Ok(tensor)
+        let name = self.source.name(part, name);
+        let stored = self.check(part, &name, shape)?;
+        self.float(&name, shape, stored.n_bytes)
     }
 
-    fn tell(&self, n_bytes: u64) -> Result<()> {
+    /// Loads a linear map: matrices of the same input, their outputs side by side, `names` with the width of each. One
+    /// matrix, unless the file holds them in different quantised types.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub fn map(&self, part: Part, names: &[(String, usize)], n_in: usize) -> Result<Vec<Matrix>> {
+        let pieces =
+            (names.iter()).map(|(name, n_out)| self.piece(part, name, (*n_out, n_in), false));
+        let pieces = pieces.collect::<Result<Vec<_>>>()?;
+        let groups = pieces.chunk_by(|a, b| a.held == b.held);
+        groups.map(|group| self.load(group, n_in)).collect()
+    }
+
+    /// Loads the unembedding `[vocab, d_model]`: one of its own, or the embeddings once more.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub fn unembedding(&self, is_tied: bool, shape: (usize, usize)) -> Result<Matrix> {
+        let (part, name) = match is_tied {
+            true => (Part::Decoder, "embed_tokens.weight"),
+            false => (Part::Head, "lm_head.weight"),
+        };
+        let piece = self.piece(part, name, shape, true)?;
+        self.load(&[piece], shape.1)
+    }
+
+    /// Loads a matrix whose rows are looked up, `[vocab, d_model]`: never rounded, but left as it is stored where that
+    /// takes less memory and the maps are quantised.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub fn table(&self, part: Part, name: &str, shape: (usize, usize)) -> Result<Matrix> {
+        let name = self.source.name(part, name);
+        let stored = self.check(part, &name, &[shape.0, shape.1])?;
+        match stored.kind {
+            _ if self.numbers.maps == Maps::Float => {}
+            StoredKind::Quantised(dtype) => {
+                let piece = Piece {
+                    name,
+                    n_out: shape.0,
+                    n_bytes: stored.n_bytes,
+                    held: Some(dtype),
+                    is_made: false,
+                };
+                return self.load(&[piece], shape.1);
+            }
+            StoredKind::Float(dtype)
+                if dtype.size_in_bytes() < self.numbers.float.size_in_bytes() =>
+            {
+                let table = self
+                    .source
+                    .float(&name, &[shape.0, shape.1], &self.device)?;
+                self.advance(stored.n_bytes)?;
+                return Ok(Matrix::Float(table));
+            }
+            _ => {}
+        }
+        Ok(Matrix::Float(self.float(
+            &name,
+            &[shape.0, shape.1],
+            stored.n_bytes,
+        )?))
+    }
+
+    /// Writes the cache, if something was made that is not in it, and gives what a person should know about the load.
+    ///
+    /// # Errors
+    /// The person cancels. A cache that cannot be written is only told.
+    pub fn finish(&self) -> Result<Vec<String>> {
+        let wanted = match self.numbers.maps {
+            Maps::Q4K => "q4k",
+            _ => "q8_0",
+        };
+        let told = |((n_in, dtype), n): (&(usize, String), &usize)| {
+            let maps = if *n == 1 { "map" } else { "maps" };
+            format!(
+                "{n} {maps} with rows of {n_in} are held as {dtype}: no block of {wanted} fits them"
+            )
+        };
+        let mut notes: Vec<_> = self.fallbacks.borrow().iter().map(told).collect();
+        if let Some(cache) = &self.cache {
+            let mut progress = self.progress.borrow_mut();
+            let mut tell = |part: f32| progress(1.0 - SHARE_OF_WRITING * (1.0 - part));
+            notes.extend(cache.borrow_mut().finish(&mut tell)?);
+        }
+        Ok(notes)
+    }
+
+    /// What is to become of a matrix.
+    fn piece(
+        &self,
+        part: Part,
+        name: &str,
+        (n_out, n_in): (usize, usize),
+        is_unembedding: bool,
+    ) -> Result<Piece> {
+        let name = self.source.name(part, name);
+        let stored = self.check(part, &name, &[n_out, n_in])?;
+        let is_map = matches!(part, Part::Decoder | Part::Head);
+        let made = self.numbers.maps.type_for(n_in, is_unembedding);
+        let (held, is_made) = match stored.kind {
+            _ if !is_map || self.numbers.maps == Maps::Float => (None, false),
+            StoredKind::Quantised(dtype) => (Some(dtype), false),
+            _ => (made, made.is_some()),
+        };
+        let wanted = self.numbers.maps.type_for(1 << 12, is_unembedding);
+        if is_map && held != wanted && !matches!(stored.kind, StoredKind::Quantised(_)) {
+            let dtype = held.map_or_else(|| self.numbers.float.as_str().to_owned(), type_name);
+            *self
+                .fallbacks
+                .borrow_mut()
+                .entry((n_in, dtype))
+                .or_default() += 1;
+        }
+        Ok(Piece {
+            name,
+            n_out,
+            n_bytes: stored.n_bytes,
+            held,
+            is_made,
+        })
+    }
+
+    /// Matrices of one type as one.
+    fn load(&self, pieces: &[Piece], n_in: usize) -> Result<Matrix> {
+        match pieces.first().and_then(|piece| piece.held) {
+            Some(dtype) => self.quantised(pieces, dtype, n_in),
+            None => {
+                let floats = pieces
+                    .iter()
+                    .map(|piece| self.float(&piece.name, &[piece.n_out, n_in], piece.n_bytes));
+                Ok(Matrix::Float(stack(floats.collect::<Result<Vec<_>>>()?)?))
+            }
+        }
+    }
+
+    /// The same of a quantised type: from the file, from the cache, or made here.
+    fn quantised(&self, pieces: &[Piece], dtype: GgmlDType, n_in: usize) -> Result<Matrix> {
+        let shape = (pieces.iter().map(|piece| piece.n_out).sum(), n_in);
+        let names: Vec<_> = pieces.iter().map(|piece| piece.name.as_str()).collect();
+        let key = names.join("+");
+        let is_made = pieces.iter().any(|piece| piece.is_made);
+        let cache = self.cache.as_ref().filter(|_| is_made);
+        let kept = cache.map(|cache| cache.borrow_mut().get(&key, dtype, shape, &self.device));
+        if let Some(blocks) = kept.transpose()?.flatten() {
+            self.advance(pieces.iter().map(|piece| piece.n_bytes).sum())?;
+            return Ok(Matrix::quantised(blocks));
+        }
+        let mut bytes = Vec::new();
+        for piece in pieces {
+            if piece.is_made {
+                let shape = (piece.n_out, n_in);
+                bytes.extend(self.source.quantise(&piece.name, shape, dtype)?);
+            } else {
+                bytes.extend_from_slice(&self.source.blocks(&piece.name)?);
+            }
+            self.advance(piece.n_bytes)?;
+        }
+        let blocks = Arc::new(quantised::place(&bytes, dtype, shape, &self.device)?);
+        if let Some(cache) = cache {
+            cache.borrow_mut().put(key, &bytes, blocks.clone());
+        }
+        Ok(Matrix::quantised(blocks))
+    }
+
+    fn float(&self, name: &str, shape: &[usize], n_bytes: u64) -> Result<Tensor> {
+        let tensor = self.source.float(name, shape, &self.device)?;
+        self.advance(n_bytes)?;
+        Ok(tensor.to_dtype(self.numbers.float)?)
+    }
+
+    fn check(&self, part: Part, name: &str, shape: &[usize]) -> Result<Stored> {
+        let stored = self.source.find(name, shape);
+        let stored = stored.ok_or_else(|| self.source.missing(part, name))?;
+        let (title, sizes) = (self.source.title(), self.source.sizes_from());
+        if let StoredKind::Other(kind) = &stored.kind {
+            return Err(Error::input(format!(
+                "tensor {name} of {title} has the type {kind}; only F32, F16 and BF16 weights can be read",
+            )));
+        }
+        if stored.shape != shape {
+            return Err(Error::input(format!(
+                "tensor {name} of {title} has the shape {:?}, but its {sizes} asks for {shape:?}: \
+                 a size in {sizes} is missing or belongs to another model",
+                stored.shape
+            )));
+        }
+        Ok(stored)
+    }
+
+    /// Tells that so many bytes of the files are done with.
+    fn advance(&self, n_bytes: u64) -> Result<()> {
         self.n_loaded.set(self.n_loaded.get() + n_bytes);
-        let fraction = self.n_loaded.get() as f32 / self.inventory.n_bytes.max(1) as f32;
-        (self.progress.borrow_mut())(fraction.min(1.0))
+        let part = self.n_loaded.get() as f32 / self.inventory.n_bytes.max(1) as f32;
+        let share = match &self.cache {
+            Some(cache) if !cache.borrow().is_there() => 1.0 - SHARE_OF_WRITING,
+            _ => 1.0,
+        };
+        (self.progress.borrow_mut())(share * part.min(1.0))
     }
-
-    fn missing(&self, part: Part, full_name: &str) -> Error {
-        let tried = part
-            .prefixes()
-            .iter()
-            .map(|p| format!("{p}…"))
-            .collect::<Vec<_>>()
-            .join(" or ");
-        Error::input(format!(
-            "tensor {full_name} is missing from {} (names may start with {tried}): \
-             a complete LLaVA-1.5 checkpoint in Hugging Face form is needed",
-            self.name
-        ))
-    }
-}
-
-/// What the files of a checkpoint hold, without loading them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Inventory {
-    pub n_params: u64,
-    pub n_bytes: u64,
-    pub n_tensors: usize,
-    /// Types of the tensors, e.g. `F16`.
-    pub dtypes: Vec<String>,
 }
 
 impl Inventory {
-    fn of_random() -> Self {
-        Self {
-            n_params: random::N_PARAMS,
-            n_bytes: 2 * random::N_PARAMS,
-            n_tensors: 0,
-            dtypes: Vec::new(),
-        }
-    }
-
-    /// Of a checkpoint folder.
+    /// Of a checkpoint, from the headers of its files.
     ///
     /// # Errors
     /// As [`Weights::open`].
-    pub fn of_folder(folder: &Path) -> Result<Self> {
-        Ok(Weights::open(folder, &Device::Cpu, DType::F32, &mut |_| Ok(()))?.inventory())
-    }
-
-    /// Of the demo model.
-    ///
-    /// # Errors
-    /// A damaged binary.
-    pub fn of_demo() -> Result<Self> {
-        let bytes = crate::demo::WEIGHTS;
-        Ok(Weights::embedded(bytes, &Device::Cpu, DType::F32, &mut |_| Ok(()))?.inventory())
-    }
-}
-
-/// The safetensors files of a folder: the single one, those of the index, or all that are there.
-pub(super) fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>> {
-    let single = folder.join("model.safetensors");
-    if single.exists() {
-        return Ok(vec![single]);
-    }
-    let index = folder.join("model.safetensors.index.json");
-    if index.exists() {
-        return indexed_paths(folder, &index);
-    }
-    let is_weights = |path: &PathBuf| path.extension().is_some_and(|e| e == "safetensors");
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::read(folder, &e))?;
-    let mut paths: Vec<_> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(is_weights)
-        .collect();
-    paths.sort();
-    match paths.is_empty() {
-        false => Ok(paths),
-        true => Err(Error::input(format!(
-            "{} has no model.safetensors and no model.safetensors.index.json: \
-             a checkpoint in safetensors form is needed (pickled .bin files are not read)",
-            folder.display()
-        ))),
-    }
-}
-
-fn indexed_paths(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: std::collections::BTreeMap<String, String>,
-    }
-    let text = files::read_text(index, 64 << 20)?;
-    let read: Index = serde_json::from_str(&text).map_err(|e| {
-        Error::input(format!(
-            "{} is not a weight index: {e}; download it again",
-            index.display()
-        ))
-    })?;
-    let names: std::collections::BTreeSet<String> = read.weight_map.into_values().collect();
-    let paths: Vec<_> = names.iter().map(|name| folder.join(name)).collect();
-    match paths.iter().find(|path| !path.exists()) {
-        None => Ok(paths),
-        Some(path) => Err(Error::input(format!(
-            "the shard {} is missing, which {} names: download it again",
-            path.display(),
-            index.display()
-        ))),
-    }
-}
-
-/// A truncated or foreign file is found here, where its name is known.
-fn check_header(path: &Path) -> Result<()> {
-    use std::io::Read as _;
-    let damaged = |why: String| {
-        Error::input(format!(
-            "{} is not a whole safetensors file: {why}; download it again",
-            path.display()
-        ))
-    };
-    let mut file = std::fs::File::open(path).map_err(|e| Error::read(path, &e))?;
-    let n_file = file.metadata().map_err(|e| Error::read(path, &e))?.len();
-    let mut n_header = [0u8; 8];
-    file.read_exact(&mut n_header)
-        .map_err(|e| damaged(format!("it has only {n_file} bytes ({e})")))?;
-    let n_header = u64::from_le_bytes(n_header);
-    if n_header > (100 << 20) || n_header + 8 > n_file {
-        return Err(damaged("its header does not fit into it".to_owned()));
-    }
-    let mut header = vec![0; n_header as usize];
-    file.read_exact(&mut header)
-        .map_err(|e| damaged(e.to_string()))?;
-    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&header)
-        .map_err(|e| damaged(format!("its header is not JSON ({e})")))?;
-    let end = |tensor: &serde_json::Value| tensor.get("data_offsets")?.get(1)?.as_u64();
-    let n_data = header
-        .iter()
-        .filter(|(name, _)| *name != "__metadata__")
-        .filter_map(|(_, t)| end(t))
-        .max();
-    let n_whole = n_data.unwrap_or(0).saturating_add(8 + n_header);
-    match n_whole == n_file {
-        true => Ok(()),
-        false => Err(damaged(format!(
-            "it should have {n_whole} bytes and has {n_file}"
-        ))),
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+        let options = LoadOptions {
+            device: Device::Cpu,
+            numbers: candle_core::DType::F32.into(),
+            cache: None,
+        };
+        Ok(Weights::open(checkpoint, &options, &mut |_| Ok(()))?.inventory())
     }
 }

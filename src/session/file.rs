@@ -29,6 +29,9 @@ struct SessionFileV1 {
     version: u64,
     #[serde(default = "demo")]
     model: String,
+    /// The vision file of a GGUF model, where it is not the one beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mmproj: Option<String>,
     image: String,
     #[serde(default)]
     crop: Crop,
@@ -125,7 +128,10 @@ fn without_position(error: &serde_json::Error) -> String {
 impl SessionFileV1 {
     fn into_session(self, folder: &Path) -> Session {
         let experiment = Experiment {
-            model: model_source(&self.model, folder),
+            model: with_mmproj(
+                model_source(&self.model, folder),
+                self.mmproj.map(|path| folder.join(path)),
+            ),
             picture: PictureSource::File(folder.join(&self.image)),
             crop: self.crop,
             template: self.template,
@@ -142,7 +148,18 @@ impl SessionFileV1 {
     }
 }
 
-/// What the field `model` means: `demo`, a folder, or a hub id where no such folder exists.
+/// The same model with another vision file than the one beside it; of use for GGUF alone.
+pub fn with_mmproj(source: ModelSource, mmproj: Option<PathBuf>) -> ModelSource {
+    match source {
+        ModelSource::Gguf { model, mmproj: old } => ModelSource::Gguf {
+            model,
+            mmproj: mmproj.or(old),
+        },
+        other => other,
+    }
+}
+
+/// What the field `model` means: `demo`, a folder, a `.gguf` file, or a hub id where no such folder exists.
 pub fn model_source(text: &str, folder: &Path) -> ModelSource {
     let path = folder.join(text);
     let is_hub_id = text
@@ -153,9 +170,18 @@ pub fn model_source(text: &str, folder: &Path) -> ModelSource {
         && text.matches('/').count() == 1;
     match text {
         "demo" if !path.is_dir() => ModelSource::Demo,
+        _ if is_gguf(&path) && !path.is_dir() => ModelSource::Gguf {
+            model: path,
+            mmproj: None,
+        },
         _ if is_hub_id && !path.exists() => ModelSource::Hub(text.to_owned()),
         _ => ModelSource::Folder(path),
     }
+}
+
+fn is_gguf(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
 }
 
 fn map_paths(rows: Vec<Intervention>, change: impl Fn(&Path) -> PathBuf) -> Vec<Intervention> {
@@ -195,8 +221,15 @@ pub fn to_text(session: &Session, folder: &Path) -> Result<String> {
     let model = match &experiment.model {
         ModelSource::Demo => demo(),
         ModelSource::Hub(id) => id.clone(),
-        ModelSource::Folder(path) => text_of(&relative(path, folder))?,
+        ModelSource::Folder(path) | ModelSource::Gguf { model: path, .. } => {
+            text_of(&relative(path, folder))?
+        }
     };
+    let mmproj = match &experiment.model {
+        ModelSource::Gguf { mmproj, .. } => mmproj.as_deref(),
+        _ => None,
+    };
+    let mmproj = mmproj.map(|path| text_of(&relative(path, folder)));
     let image = match &experiment.picture {
         PictureSource::Demo => DEMO_PICTURE_NAME.to_owned(),
         PictureSource::File(path) => text_of(&relative(path, folder))?,
@@ -204,6 +237,7 @@ pub fn to_text(session: &Session, folder: &Path) -> Result<String> {
     let file = SessionFileV1 {
         version: VERSION,
         model,
+        mmproj: mmproj.transpose()?,
         image,
         crop: experiment.crop,
         template: experiment.template.clone(),
@@ -259,6 +293,25 @@ mod tests {
         );
         assert_eq!(session.readout.top_k, 5);
         assert_eq!(session.experiment.decode.max_new_tokens, 0);
+        let text = to_text(&session, Path::new("folder")).unwrap();
+        assert_eq!(parse(&text, Path::new("folder/s.json")).unwrap(), session);
+    }
+
+    #[test]
+    fn a_gguf_file_is_a_model() {
+        let text = TEXT.replace("owner/name", "models/llava.gguf");
+        let session = parse(&text, Path::new("folder/s.json")).unwrap();
+        let model = |mmproj: Option<&str>| ModelSource::Gguf {
+            model: "folder/models/llava.gguf".into(),
+            mmproj: mmproj.map(Into::into),
+        };
+        assert_eq!(session.experiment.model, model(None));
+        let text = text.replace(
+            r#""version": 1,"#,
+            r#""version": 1, "mmproj": "eyes.gguf","#,
+        );
+        let session = parse(&text, Path::new("folder/s.json")).unwrap();
+        assert_eq!(session.experiment.model, model(Some("folder/eyes.gguf")));
         let text = to_text(&session, Path::new("folder")).unwrap();
         assert_eq!(parse(&text, Path::new("folder/s.json")).unwrap(), session);
     }

@@ -19,6 +19,11 @@ pub enum ModelSource {
     Demo,
     /// A folder in Hugging Face form.
     Folder(PathBuf),
+    /// A language model in llama.cpp's form, and its vision file if that is not the one beside it.
+    Gguf {
+        model: PathBuf,
+        mmproj: Option<PathBuf>,
+    },
     /// A hub id `owner/name`, looked up in the local Hugging Face cache; nothing is downloaded.
     Hub(String),
 }

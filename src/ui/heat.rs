@@ -142,6 +142,7 @@ mod tests {
             n_params: 0,
             device: String::new(),
             dtype: String::new(),
+            notes: Vec::new(),
             template: String::new(),
             vocabulary: Arc::new(Vocabulary {
                 pieces: vec!["a".to_owned(), "b".to_owned()],

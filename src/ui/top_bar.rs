@@ -59,16 +59,19 @@ fn chips(ctx: &ViewCtx<'_>, ui: &mut Ui) {
         || "no device yet".to_owned(),
         |t| format!("{} · {}", t.model.device, t.model.dtype),
     );
+    let tip = "Where the model runs, and the type of its numbers";
+    let notes = trace.map(|t| t.model.notes.join("\n"));
+    let notes = notes.filter(|notes| !notes.is_empty());
     chip(
         ctx,
         ui,
         &device,
-        "Where the model runs, and the type of its numbers",
+        &notes.map_or_else(|| tip.to_owned(), |notes| format!("{tip}.\n{notes}")),
     );
     let source = &ctx.session.experiment.model;
     let name = match source {
         ModelSource::Demo => "demo · grid-text".to_owned(),
-        ModelSource::Folder(path) => path
+        ModelSource::Folder(path) | ModelSource::Gguf { model: path, .. } => path
             .file_name()
             .unwrap_or(path.as_os_str())
             .to_string_lossy()

@@ -168,6 +168,7 @@ fn facts() -> ModelFacts {
         n_params: 12_250_000,
         device: "CPU".to_owned(),
         dtype: "f32".to_owned(),
+        notes: Vec::new(),
         template: "USER: <image>\n{prompt} ASSISTANT:".to_owned(),
         vocabulary: Arc::new(Vocabulary {
             pieces: PIECES.iter().map(|p| (*p).to_owned()).collect(),

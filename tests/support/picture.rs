@@ -141,6 +141,7 @@ pub fn model(grid: PatchGrid) -> Arc<ModelFacts> {
         n_params: 1,
         device: "CPU".to_owned(),
         dtype: "f32".to_owned(),
+        notes: Vec::new(),
         template: "<image>{prompt}".to_owned(),
         vocabulary: Arc::new(Vocabulary {
             pieces: PIECES.iter().map(|(p, _)| (*p).to_owned()).collect(),

@@ -10,6 +10,7 @@ use crate::model::config::TextConfig;
 use crate::model::hooks::{HookPoint, HookSite as Site, Hooks, pass};
 use crate::model::kv_cache::KvCache;
 use crate::model::linear::Linear;
+use crate::model::matrix::Matrix;
 use crate::model::ops::{self, AttentionShape};
 use crate::model::weights::{Part, Weights};
 
@@ -83,6 +84,18 @@ impl Block {
                 down_proj: linear(&[("mlp.down_proj", d)], ff, c.mlp_bias)?,
             },
         })
+    }
+
+    /// The matrices of all its maps.
+    pub fn weights(&self) -> impl Iterator<Item = &Matrix> {
+        let (attn, mlp) = (&self.self_attn, &self.mlp);
+        let maps = [
+            &attn.qkv_proj,
+            &attn.o_proj,
+            &mlp.gate_up_proj,
+            &mlp.down_proj,
+        ];
+        maps.into_iter().flat_map(Linear::weights)
     }
 
     /// `[batch * n, d_model] -> [batch * n, d_model]`

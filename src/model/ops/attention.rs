@@ -296,7 +296,7 @@ fn softmax_row(row: &mut [f32], scale: f32, blocked: Option<&[u8]>) {
 }
 
 /// `out [m, n] = a [m, k] b`, where b is `[n, k]` if `is_transposed`, else `[k, n]`; on the calling thread.
-fn product(
+pub(super) fn product(
     out: &mut [f32],
     a: &[f32],
     b: &[f32],

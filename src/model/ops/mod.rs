@@ -11,6 +11,7 @@ mod exp;
 mod heads;
 mod norm;
 mod product;
+mod quantised;
 mod rows;
 
 use candle_core::{DType, Layout, Result, Tensor};
@@ -21,6 +22,7 @@ pub(crate) use self::exp::{exp, with_vectors};
 pub(super) use self::heads::{merge_heads, repeat_heads, rotate, split_heads, split_rotated_heads};
 pub(super) use self::norm::{add_rms_norm, rms_norm};
 pub(super) use self::product::{add, product, product_f32};
+pub(super) use self::quantised::quantised_product;
 pub(crate) use self::rows::{RowNorms, read_logits, row_norms};
 
 /// Sizes of one attention. Rows are those of `batch` sequences of `n` each; heads of one sequence follow each other.

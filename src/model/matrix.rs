@@ -1,0 +1,173 @@
+//! A weight matrix, float or quantised: products with it, and its rows.
+//!
+//! Where a product runs is settled here. On the CPU only the weights are rounded, whatever the number of rows
+//! (`ops::quantised_product`). On CUDA few rows go through candle's kernels that make the weights float in registers and
+//! leave the activations f32; more rows take one product with the weights made f16 again, which costs a pass over them.
+//! candle's faster kernels, which round the activations to 8 bits as well, are not used: a knockout to the last token,
+//! which computes one row, would then differ from the clean run, which computed all, by more than what it did.
+
+use std::sync::Arc;
+
+use candle_core::quantized::QTensor;
+use candle_core::{DType, Device, Tensor};
+
+use super::numbers::{self, Maps, Numbers};
+use super::ops;
+use crate::error::Result;
+
+/// `[out, in]`. Clones share the memory.
+#[derive(Clone)]
+pub(super) enum Matrix {
+    Float(Tensor),
+    Quantised(Arc<QTensor>),
+}
+
+/// On CUDA, rows that are multiplied one by one rather than with the whole weight made float: the weight is then read as
+/// often as there are rows, in an eighth to a quarter of the bytes that the other way moves.
+const FEW_ROWS: usize = 4;
+
+impl Matrix {
+    /// Blocks on a device.
+    pub fn quantised(blocks: Arc<QTensor>) -> Self {
+        #[cfg(feature = "cuda")]
+        if blocks.device().is_cuda() {
+            // Products of single rows then leave the activations f32.
+            candle_core::quantized::cuda::set_force_dmmv(true);
+        }
+        Self::Quantised(blocks)
+    }
+
+    /// `x [n, in]` times the transpose: `[n, out]`, of the type of x.
+    pub fn product(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Float(weight) => Ok(ops::product(x, weight)?),
+            Self::Quantised(weight) => match through_blocks(x, weight)? {
+                Some(y) => Ok(y.to_dtype(x.dtype())?),
+                None => Ok(ops::product(x, &float_again(weight, x.dtype())?)?),
+            },
+        }
+    }
+
+    /// The same as f32.
+    pub fn product_f32(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Float(weight) => Ok(ops::product_f32(x, weight)?),
+            Self::Quantised(weight) => match through_blocks(x, weight)? {
+                Some(y) => Ok(y),
+                None => Ok(ops::product_f32(x, &float_again(weight, x.dtype())?)?),
+            },
+        }
+    }
+
+    /// Some rows in a float type, `[n, in]`.
+    pub fn rows(&self, ids: &[u32], dtype: DType) -> Result<Tensor> {
+        let ids = Tensor::new(ids, &self.device())?;
+        let rows = match self {
+            Self::Float(weight) => weight.index_select(&ids, 0)?,
+            Self::Quantised(weight) => weight.embedding(&ids)?,
+        };
+        Ok(rows.to_dtype(dtype)?)
+    }
+
+    /// Whether embeddings that are held like this can be the unembedding as well, where both are one.
+    pub fn can_unembed(&self, numbers: Numbers) -> bool {
+        match self {
+            Self::Float(weight) => {
+                weight.dtype() == numbers.float
+                    && matches!(numbers.maps, Maps::Float | Maps::AsStored)
+            }
+            Self::Quantised(_) => true,
+        }
+    }
+
+    /// Whether both are one in memory.
+    pub fn shares(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.id() == b.id(),
+            (Self::Quantised(a), Self::Quantised(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
+    pub fn device(&self) -> Device {
+        match self {
+            Self::Float(weight) => weight.device().clone(),
+            Self::Quantised(weight) => weight.device(),
+        }
+    }
+
+    /// Memory that it takes.
+    pub fn n_bytes(&self) -> u64 {
+        match self {
+            Self::Float(weight) => (weight.elem_count() * weight.dtype().size_in_bytes()) as u64,
+            Self::Quantised(weight) => weight.storage_size_in_bytes() as u64,
+        }
+    }
+
+    /// `f16`, `q8_0`.
+    pub fn type_name(&self) -> String {
+        match self {
+            Self::Float(weight) => weight.dtype().as_str().to_owned(),
+            Self::Quantised(weight) => numbers::type_name(weight.dtype()),
+        }
+    }
+}
+
+/// The product in f32 without the whole weight being made float; `None` where that would take longer or cannot be done.
+fn through_blocks(x: &Tensor, weight: &QTensor) -> Result<Option<Tensor>> {
+    let (n, n_in) = x.dims2()?;
+    if x.device().is_cpu() {
+        let x = x.to_dtype(DType::F32)?;
+        return Ok(Some(ops::quantised_product(&x, weight)?));
+    }
+    // The kernels read 64 columns at a time.
+    if !x.device().is_cuda() || n > FEW_ROWS || !n_in.is_multiple_of(64) {
+        return Ok(None);
+    }
+    let row = |i| {
+        let row = x.narrow(0, i, 1)?.to_dtype(DType::F32)?;
+        row.contiguous()?.apply_op1_no_bwd(weight)
+    };
+    let rows = (0..n).map(row).collect::<candle_core::Result<Vec<_>>>()?;
+    Ok(Some(match rows.as_slice() {
+        [row] => row.clone(),
+        rows => Tensor::cat(rows, 0)?,
+    }))
+}
+
+/// The whole weight in a float type, `[out, in]`.
+fn float_again(weight: &QTensor, dtype: DType) -> Result<Tensor> {
+    let device = weight.device();
+    Ok(match dtype {
+        DType::F16 => weight.dequantize_f16(&device)?,
+        dtype => weight.dequantize(&device)?.to_dtype(dtype)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::quantized::GgmlDType;
+
+    use super::*;
+
+    fn worst(a: &Tensor, b: &Tensor) -> f32 {
+        let difference = (a - b).unwrap().abs().unwrap().flatten_all().unwrap();
+        difference.max(0).unwrap().to_scalar().unwrap()
+    }
+
+    #[test]
+    fn quantised_agrees_with_its_own_floats() {
+        let weight = Tensor::randn(0f32, 1.0, (70, 256), &Device::Cpu).unwrap();
+        let x = Tensor::randn(0f32, 1.0, (5, 256), &Device::Cpu).unwrap();
+        for dtype in [GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::Q6K] {
+            let blocks = QTensor::quantize(&weight, dtype).unwrap();
+            let float = Matrix::Float(blocks.dequantize(&Device::Cpu).unwrap());
+            let ours = Matrix::quantised(Arc::new(blocks));
+            let both = |f: &dyn Fn(&Matrix) -> Tensor| worst(&f(&ours), &f(&float));
+            assert!(both(&|m| m.product(&x).unwrap()) < 1e-4);
+            assert!(both(&|m| m.product_f32(&x).unwrap()) < 1e-4);
+            assert_eq!(both(&|m| m.rows(&[3, 69, 0], DType::F32).unwrap()), 0.0);
+            assert_eq!(ours.n_bytes(), numbers::n_bytes(70 * 256, dtype));
+        }
+    }
+}
