@@ -48,6 +48,7 @@ fn engine(whole_runs: bool) -> Engine {
         device,
         dtype,
         whole_runs,
+        ..EngineOptions::default()
     })
     .unwrap()
 }

@@ -150,7 +150,6 @@ fn the_estimate_of_the_weights_is_exact() {
                 numbers,
                 stored_bytes: if stored.dtypes == ["F32"] { 4 } else { 2 },
                 n_tokens: 100,
-                image_end: 80,
                 n_new: 0,
                 is_card: false,
             };

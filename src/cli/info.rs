@@ -164,7 +164,6 @@ fn memory(
                 4
             },
             n_tokens: n_visual + QUESTION,
-            image_end: n_visual + QUESTION / 4,
             n_new: ANSWER,
             is_card: place.is_card,
         };

@@ -14,8 +14,6 @@ pub struct Workload {
     pub stored_bytes: usize,
     /// Positions of a prompt.
     pub n_tokens: usize,
-    /// Of those, up to the picture's end.
-    pub image_end: usize,
     /// Tokens of an answer.
     pub n_new: usize,
     /// Whether it runs on a card, which needs room for its driver and for whole attention scores.
@@ -31,9 +29,8 @@ pub struct MemoryNeed {
     pub embeddings: u64,
     /// Norms, biases, rotary tables, tower and projector.
     pub rest: u64,
-    /// Residual stream of all levels, keys and values up to the picture's end.
-    pub prefix_run: u64,
-    /// The same of the whole prompt, and keys and values of the answer.
+    /// Residual stream of all levels, keys and values of the prompt and the answer. The pass up to the picture's end, which
+    /// new questions go on from, is a part of it.
     pub clean_run: u64,
     pub edited_run: u64,
     /// What exists only while something is computed: activations of a block, a chunk of logits, on a card also attention
@@ -51,12 +48,11 @@ impl MemoryNeed {
     pub fn of(config: &Config, work: &Workload) -> Self {
         let text = &config.text;
         let (maps, embeddings) = maps(text, work);
-        let clean_run = kept_run(text, work, work.n_tokens, work.n_new);
+        let clean_run = kept_run(text, work);
         Self {
             maps,
             embeddings,
             rest: rest(config, work.numbers.float.size_in_bytes() as u64),
-            prefix_run: kept_run(text, work, work.image_end, 0),
             clean_run,
             edited_run: clean_run,
             scratch: scratch(text, work),
@@ -69,7 +65,7 @@ impl MemoryNeed {
 
     /// The runs that are kept.
     pub fn runs(&self) -> u64 {
-        self.prefix_run + self.clean_run + self.edited_run
+        self.clean_run + self.edited_run
     }
 
     pub fn total(&self) -> u64 {
@@ -148,11 +144,11 @@ fn rest(config: &Config, float: u64) -> u64 {
     (decoder + tower + projector) as u64 * float + rotary as u64
 }
 
-/// Residual stream of `n` positions at every level, keys and values of those and of `n_new` more.
-fn kept_run(text: &TextConfig, work: &Workload, n: usize, n_new: usize) -> u64 {
+/// Residual stream of the prompt at every level, keys and values of the prompt and the answer.
+fn kept_run(text: &TextConfig, work: &Workload) -> u64 {
     let n_layers = text.num_hidden_layers;
-    let resid = (n_layers + 1) * n * text.hidden_size;
-    let kv = 2 * n_layers * (n + n_new) * text.num_key_value_heads * text.head_dim;
+    let resid = (n_layers + 1) * work.n_tokens * text.hidden_size;
+    let kv = 2 * n_layers * (work.n_tokens + work.n_new) * text.num_key_value_heads * text.head_dim;
     ((resid + kv) * work.numbers.float.size_in_bytes()) as u64
 }
 
@@ -195,7 +191,6 @@ mod tests {
             numbers,
             stored_bytes: 2,
             n_tokens: 600,
-            image_end: 581,
             n_new: 32,
             is_card,
         };
@@ -215,7 +210,6 @@ mod tests {
         let rotary = 4096 * 128 * 4;
         assert_eq!(need.weights() - rotary, 2 * (7_063_427_072 - not_loaded));
         // Residual streams and keys and values: 33 and 64 times a row of 4096 in 2 bytes.
-        assert_eq!(need.prefix_run, (33 + 64) * 581 * 4096 * 2);
         assert_eq!(need.clean_run, (33 * 600 + 64 * 632) * 4096 * 2);
     }
 

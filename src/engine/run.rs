@@ -258,6 +258,9 @@ impl Engine {
             let plan = Plan::of_suffix(job.prompt.layout.image.end.min(n - 1), n, n_layers);
             let base = self.prefix.as_ref().map(|kept| (&kept.state, plan));
             let kept = self.forward(job, experiment, Vec::new(), base, Stage::CleanRun, monitor)?;
+            if let Some(prefix) = &mut self.prefix {
+                prefix.state.become_rows_of(&kept.state)?;
+            }
             self.clean = Some(kept);
             job.timing.baseline = ms(since);
         }

@@ -241,6 +241,19 @@ impl RunState {
         })
     }
 
+    /// Lets go of its own streams, keys and values for those of a run that went on from this one and copied them.
+    pub fn become_rows_of(&mut self, longer: &Self) -> Result<()> {
+        let n = self.prompt.layout.n_prompt;
+        if longer.changed_from.iter().any(|row| *row < n) {
+            return Ok(());
+        }
+        let rows = longer.resid.iter().map(|x| x.narrow(0, 0, n));
+        self.resid = rows.collect::<candle_core::Result<_>>()?;
+        self.prompt_cache = longer.prompt_cache.first(n)?;
+        self.cache = self.prompt_cache.clone();
+        Ok(())
+    }
+
     /// Rows of the patches at a level, `[patch, d_model]`.
     pub fn patch_rows(&self, level: usize) -> Result<Tensor> {
         let layout = &self.prompt.layout;

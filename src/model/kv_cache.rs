@@ -29,6 +29,18 @@ impl KvCache {
         self.len() == 0
     }
 
+    /// The first `n` positions, without copying them.
+    ///
+    /// # Errors
+    /// Fewer positions than that.
+    pub fn first(&self, n: usize) -> Result<Self> {
+        let first = |(k, v): &(Tensor, Tensor)| Ok((k.narrow(1, 0, n)?, v.narrow(1, 0, n)?));
+        let blocks = self.blocks.iter().map(|block| block.as_ref().map(first));
+        Ok(Self {
+            blocks: blocks.map(Option::transpose).collect::<Result<_>>()?,
+        })
+    }
+
     /// Takes the first `n` positions of a block over from another cache.
     pub(super) fn start_from(&mut self, layer: usize, other: &Self, n: usize) -> Result<()> {
         self.blocks[layer] = match &other.blocks[layer] {
