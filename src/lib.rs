@@ -15,7 +15,7 @@
 //! | [`error`], [`files`] | one error type, one sentence each; reading with a limit, writing atomically |
 //! | [`index`] | patches, levels, blocks, heads, token sets: symbolic until they meet a layout |
 //! | [`spec`] | what a run depends on, as plain data: [`spec::Experiment`] and its interventions |
-//! | [`model`] | CLIP tower, projector, LLaMA decoder with hook points; config, weights, tokenizer, pictures |
+//! | [`model`] | CLIP tower, projector, LLaMA decoder with hook points; config, weights (float, quantised, GGUF), tokenizer, pictures |
 //! | [`lens`] | residual rows to words: top-k, entropy, probability of a word |
 //! | [`intervene`] | interventions compiled to hooks on the forward pass |
 //! | [`engine`] | carries out requests; keeps model, picture and runs; [`engine::worker`] is its thread |
@@ -41,6 +41,7 @@
 //! - A run is a pure function of weights, picture and experiment; what the engine keeps only saves time
 //!   (`tests/properties.rs`).
 //! - No size of any model is written in the code: grid, levels, heads and widths come from the checkpoint.
+//! - Quantising rounds weights, never activations: few rows are computed as they are among many.
 //! - The final norm is applied once. A query never loses itself. Padding rows of the vocabulary are never shown.
 //! - Only [`engine::worker`] and the file dialogs start threads. No panic reaches the person: a run that panics is a failed
 //!   run.

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "cuda")]
 use candle_core::Tensor;
+#[cfg(feature = "cuda")]
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device};
 
 use super::protocol::{DTypeChoice, DeviceChoice};
@@ -103,15 +105,19 @@ fn cuda(n: usize) -> Result<Device> {
 #[cfg(feature = "cuda")]
 pub fn warm_up(
     device: &Device,
-    dtype: DType,
+    numbers: Numbers,
     tell: &mut dyn FnMut(f32) -> Result<()>,
 ) -> Result<()> {
     let Device::Cuda(cuda) = device else {
         return Ok(());
     };
+    let dtype = numbers.float;
     let x = Tensor::zeros((2, 8), DType::F32, device)?;
+    let is_quantised = matches!(numbers.maps, Maps::Q8_0 | Maps::Q4K);
+    let block = Tensor::zeros((1, 32), DType::F32, device)?;
+    let block = || QTensor::quantize(&block, GgmlDType::Q8_0)?.dequantize_f16(device);
     type Step<'a> = Box<dyn Fn() -> candle_core::Result<()> + 'a>;
-    let steps: [Step<'_>; 7] = [
+    let steps: [Step<'_>; 8] = [
         Box::new(|| crate::model::cuda::load_kernels(cuda)),
         Box::new(|| x.to_dtype(dtype)?.to_dtype(DType::F32).map(drop)),
         Box::new(|| x.index_select(&Tensor::new(&[1u32], device)?, 0).map(drop)),
@@ -119,6 +125,10 @@ pub fn warm_up(
         Box::new(|| x.t()?.contiguous()?.to_dtype(dtype)?.gelu_erf().map(drop)),
         Box::new(|| x.to_dtype(dtype)?.sum_keepdim(0).map(drop)),
         Box::new(|| (x.to_dtype(dtype)? * 2.0).map(drop)),
+        Box::new(|| match is_quantised {
+            true => block().map(drop),
+            false => Ok(()),
+        }),
     ];
     for (i, step) in steps.iter().enumerate() {
         tell(i as f32 / steps.len() as f32)?;

@@ -87,7 +87,7 @@ impl Engine {
         };
         tell(0.0)?;
         #[cfg(feature = "cuda")]
-        super::device::warm_up(&self.device, self.numbers.float, &mut tell)?;
+        super::device::warm_up(&self.device, self.numbers, &mut tell)?;
         self.is_warm = true;
         Ok(())
     }

@@ -59,7 +59,7 @@ impl Description {
                 "does not exist"
             };
             return Err(Error::input(format!(
-                "model {} {what}: name the folder that holds config.json, or \"demo\"",
+                "model {} {what}: name the folder that holds config.json, a .gguf file, or \"demo\"",
                 folder.display()
             )));
         }

@@ -40,6 +40,6 @@ fn contents(ui: &mut Ui) {
         }
     });
     ui.add_space(2.0 * GRID);
-    let text = "Pictures, model folders and session files can also be dropped onto the window.";
+    let text = "Pictures, models (a folder or .gguf) and session files can also be dropped onto the window.";
     ui.label(RichText::new(text).small().weak());
 }

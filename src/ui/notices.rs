@@ -83,7 +83,7 @@ pub fn drop_hint(ctx: &ViewCtx<'_>, ui: &Ui) {
     painter.text(
         screen.center(),
         Align2::CENTER_CENTER,
-        "Drop a picture, a model folder or a session file",
+        "Drop a picture, a model (a folder or .gguf) or a session file",
         egui::FontId::proportional(style::LARGE),
         ctx.theme.text,
     );

@@ -33,7 +33,7 @@ impl PathPrompt {
             .default_pos(ctx.content_rect().center())
             .show(ctx, |ui| {
                 ui.set_width(440.0);
-                ui.label("A picture, a model folder or its hub id, or a session file:");
+                ui.label("A picture, a model (a folder, .gguf or hub id), or a session file:");
                 let edit = TextEdit::singleline(&mut self.text)
                     .hint_text("/path/to/picture.png")
                     .margin(egui::Margin::symmetric(8, 4))

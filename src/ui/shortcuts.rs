@@ -96,7 +96,7 @@ pub const TABLE: &[Entry] = table! {
     OpenPicture, "Open picture…", "Choose the picture that the model looks at", [ctrl(Key::O)], Always;
     OpenSession, "Open session…", "Open a session file", [ctrl_shift(Key::O)], Always;
     OpenModel, "Open model folder…", "Choose a folder with a LLaVA-1.5 model in Hugging Face form", [], Always;
-    OpenPath, "Open path…", "Type the path of a picture, a model folder or a session", [ctrl(Key::L)], Always;
+    OpenPath, "Open path…", "Type the path of a picture, a model (a folder or .gguf) or a session", [ctrl(Key::L)], Always;
     OpenDemo, "Back to the demo", "The model and the picture that Patchglass brings along", [], Always;
     Save, "Save session", "Write the session to its file", [ctrl(Key::S)], Always;
     SaveAs, "Save session as…", "Write the session to another file", [ctrl_shift(Key::S)], Always;
