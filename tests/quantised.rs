@@ -39,7 +39,6 @@ fn engine(dtype: DTypeChoice, cache: CacheFolder, whole_runs: bool) -> Engine {
         dtype: Some(dtype),
         cache,
         whole_runs,
-        ..EngineOptions::default()
     })
     .unwrap()
 }
