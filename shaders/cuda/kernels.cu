@@ -108,6 +108,16 @@ template <class T> __device__ void merge_heads(const T *z, T *out, int d_head) {
   for (int i = threadIdx.x; i < d_head; i += blockDim.x) out[to + i] = z[from + i];
 }
 
+// The first n_old positions of old [head, any, d_head] and then those of added [head, n_added, d_head]; heads of old are
+// old_stride elements apart. blockIdx = (position, head).
+template <class T> __device__ void append_positions(const T *old, const T *added, T *out, int n_old, long old_stride, int d_head) {
+  const int n = gridDim.x, at = blockIdx.x;
+  const T *from = at < n_old ? old + blockIdx.y * old_stride + (long)at * d_head
+                             : added + ((long)blockIdx.y * (n - n_old) + at - n_old) * d_head;
+  T *to = out + ((long)blockIdx.y * n + at) * d_head;
+  for (int i = threadIdx.x; i < d_head; i += blockDim.x) to[i] = from[i];
+}
+
 // Softmax of scale * scores in place, [batch * head, query, key]; keys after a query, and those with 1 in `blocked`
 // ([mask head, query, key]), become exactly 0. first_pos < 0: no key comes after a query. Up to KEPT * 128 keys stay in
 // registers, longer rows are read again.
@@ -218,39 +228,53 @@ template <int K> __device__ void read_logits(const float *logits, float *out, in
 #pragma unroll
   for (int k = 0; k < K; k++) { best[k] = -CUDART_INF_F; ids[k] = 0x7fffffff; }
   float max = -CUDART_INF_F, sum = 0.f, weighted = 0.f;
-  auto take = [&](float x, int id) {
-    if (x > max) {
-      const float shrink = __expf(max - x);
-      sum *= shrink;
-      weighted *= shrink;
-      max = x;
-    }
+  auto keep = [&](float x, int id) {
+    if (x <= best[K - 1] || id >= n_words) return;
+#pragma unroll
+    for (int k = 0; k < K; k++)
+      if (x > best[k]) {
+        const float value = best[k];
+        const int other = ids[k];
+        best[k] = x;
+        ids[k] = id;
+        x = value;
+        id = other;
+      }
+  };
+  auto raise = [&](float to) {
+    const float shrink = __expf(max - to);
+    sum *= shrink;
+    weighted *= shrink;
+    max = to;
+  };
+  auto count = [&](float x) {
     const float e = __expf(x - max);
     sum += e;
-    weighted += e * x;
-    if (x > best[K - 1] && id < n_words) {
-#pragma unroll
-      for (int k = 0; k < K; k++)
-        if (x > best[k]) {
-          const float value = best[k];
-          const int other = ids[k];
-          best[k] = x;
-          ids[k] = id;
-          x = value;
-          id = other;
-        }
-    }
+    weighted = fmaf(e, x, weighted);
   };
   if (vocab % 4 == 0) {
     for (int i = threadIdx.x * 4; i < vocab; i += THREADS * 4) {
       const float4 four = *(const float4 *)(row + i);
-      take(four.x, i);
-      take(four.y, i + 1);
-      take(four.z, i + 2);
-      take(four.w, i + 3);
+      const float highest = fmaxf(fmaxf(four.x, four.y), fmaxf(four.z, four.w));
+      if (highest > max) raise(highest);
+      count(four.x);
+      count(four.y);
+      count(four.z);
+      count(four.w);
+      if (highest > best[K - 1]) {
+        keep(four.x, i);
+        keep(four.y, i + 1);
+        keep(four.z, i + 2);
+        keep(four.w, i + 3);
+      }
     }
   } else {
-    for (int i = threadIdx.x; i < vocab; i += THREADS) take(row[i], i);
+    for (int i = threadIdx.x; i < vocab; i += THREADS) {
+      const float x = row[i];
+      if (x > max) raise(x);
+      count(x);
+      keep(x, i);
+    }
   }
   __shared__ float shared[WARPS];
   __shared__ int shared_ids[WARPS];
@@ -302,6 +326,10 @@ template <int K> __device__ void read_logits(const float *logits, float *out, in
     split_heads(qkv, cos, sin, out, heads, kv_heads, d_head);                                                                \
   }                                                                                                                          \
   extern "C" __global__ void merge_heads_##T(const T *z, T *out, int d_head) { merge_heads(z, out, d_head); }                \
+  extern "C" __global__ void append_positions_##T(const T *old, const T *added, T *out, int n_old, long old_stride,          \
+                                                  int d_head) {                                                              \
+    append_positions(old, added, out, n_old, old_stride, d_head);                                                            \
+  }                                                                                                                          \
   extern "C" __global__ void __launch_bounds__(128) masked_softmax_##T(T *scores, const u8 *blocked, int mask_heads,         \
                                                                         int heads, int first_pos, int n_keys, float scale) { \
     masked_softmax(scores, blocked, mask_heads, heads, first_pos, n_keys, scale);                                            \

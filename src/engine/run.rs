@@ -3,6 +3,8 @@
 //! A run is a pure function of weights, picture and experiment; what is kept (model, encoded picture, clean run, last
 //! edited run) is keyed by exactly those and only saves time. No threads here, no windows.
 
+mod read;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -128,12 +130,11 @@ impl Engine {
         for &which in job.runs() {
             self.answer(&mut job, which, monitor)?;
         }
-        while let Some((which, level)) = self.next_unread(&job, shown(monitor)) {
+        while let Some((which, levels)) = self.next_unread(&job, shown(monitor)) {
             if monitor.cancelled() {
                 return Err(Error::Cancelled);
             }
-            self.read(&mut job, which, level)?;
-            self.emit(&job, false, monitor);
+            self.read_levels(&mut job, which, &levels, monitor)?;
         }
         Ok(self.emit(&job, true, monitor))
     }
@@ -399,33 +400,6 @@ impl Engine {
             .read_words(&job.model, &job.word_ids())
     }
 
-    /// Reads one level of one run, unless it is read already.
-    fn read(&mut self, job: &mut Job<'_>, which: Which, level: usize) -> Result<()> {
-        let since = Instant::now();
-        let (kept, clean) = match which {
-            Which::Clean => (self.clean.as_mut(), None),
-            Which::Edited => (
-                self.edited.as_mut(),
-                self.clean.as_ref().map(|kept| &kept.state),
-            ),
-        };
-        let Some(kept) = kept else {
-            return Err(Error::internal("a run is missing"));
-        };
-        if kept.state.readout.levels[level].is_none() {
-            kept.state
-                .read_level(&job.model, level, job.spec.readout.top_k, clean)?;
-            kept.state
-                .read_words_at(&job.model, level, &job.word_ids())?;
-            if let (Which::Clean, Some(prefix)) = (which, &mut self.prefix) {
-                // The picture's words are the same under every question.
-                prefix.state.readout.levels[level] = kept.state.readout.levels[level].clone();
-            }
-            job.timing.lens += ms(since);
-        }
-        Ok(())
-    }
-
     fn answer(&mut self, job: &mut Job<'_>, which: Which, monitor: &mut dyn Monitor) -> Result<()> {
         let since = Instant::now();
         let max_new_tokens = job.spec.experiment.decode.max_new_tokens;
@@ -447,22 +421,6 @@ impl Engine {
         }
         job.timing.decode += ms(since);
         Ok(())
-    }
-
-    /// The level to read next: the one nearest to the level on screen, the edited run first.
-    fn next_unread(&self, job: &Job<'_>, shown: usize) -> Option<(Which, usize)> {
-        let unread = |which: Which, kept: &Option<Kept>| {
-            let levels = kept.as_ref().map(|kept| &kept.state.readout.levels)?;
-            let open = (0..levels.len()).filter(|level| levels[*level].is_none());
-            open.min_by_key(|level| level.abs_diff(shown))
-                .map(|level| (which, level))
-        };
-        let edited = if job.has_edits {
-            unread(Which::Edited, &self.edited)
-        } else {
-            None
-        };
-        edited.or_else(|| unread(Which::Clean, &self.clean))
     }
 
     /// Tells everything known so far.

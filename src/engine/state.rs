@@ -40,6 +40,14 @@ pub(super) struct RunState {
     step_logits: Vec<f32>,
 }
 
+/// A level on its way: the first `same` patches are those of `known`, the rest is being read.
+pub(super) struct StartedLevel {
+    level: usize,
+    known: Option<Arc<LevelReadout>>,
+    same: usize,
+    rest: Option<lens::LevelReading>,
+}
+
 /// What is told while the forward pass goes from block to block.
 pub(super) struct Watch<'a> {
     pub id: RunId,
@@ -260,36 +268,56 @@ impl RunState {
         Ok(self.resid[level].narrow(0, layout.patches().start, layout.grid.len())?)
     }
 
-    /// Reads a level. `clean` is the run to tell the change against, and to copy from what cannot differ.
-    pub fn read_level(
-        &mut self,
+    /// Starts to read a level. `clean` is the run to tell the change against, and to copy from what cannot differ.
+    pub fn start_level(
+        &self,
         model: &Llava,
         level: usize,
         top_k: usize,
         clean: Option<&Self>,
-    ) -> Result<()> {
+    ) -> Result<StartedLevel> {
         let known = clean.and_then(|clean| clean.readout.levels[level].clone());
         let same = match known {
             Some(_) => self.n_same_patches(level),
             None => 0,
         };
         let patches = self.prompt.layout.grid.len();
-        let readout = match known {
-            Some(known) if same == patches => known,
-            known => {
-                let changed = |state: &Self| -> Result<Tensor> {
-                    Ok(state.patch_rows(level)?.narrow(0, same, patches - same)?)
-                };
-                let (rows, clean) = (changed(self)?, clean.map(changed).transpose()?);
-                let n_words = model.tokenizer.n_words();
-                let read = lens::read_level(&model.llama, &rows, clean.as_ref(), top_k, n_words)?;
-                Arc::new(match known {
-                    Some(known) if same > 0 => known.first(same).followed_by(read),
-                    _ => read,
-                })
-            }
+        let rest = if same == patches {
+            None
+        } else {
+            let changed = |state: &Self| -> Result<Tensor> {
+                Ok(state.patch_rows(level)?.narrow(0, same, patches - same)?)
+            };
+            let (rows, clean) = (changed(self)?, clean.map(changed).transpose()?);
+            let n_words = model.tokenizer.n_words();
+            let clean = clean.as_ref();
+            Some(lens::start_level(
+                &model.llama,
+                &rows,
+                clean,
+                top_k,
+                n_words,
+            )?)
         };
-        self.readout.levels[level] = Some(readout);
+        Ok(StartedLevel {
+            level,
+            known,
+            same,
+            rest,
+        })
+    }
+
+    /// Waits for a level and keeps it.
+    pub fn finish_level(&mut self, started: StartedLevel) -> Result<()> {
+        let read = started.rest.map(lens::LevelReading::finish).transpose()?;
+        let readout = match (started.known, read) {
+            (Some(known), None) => known,
+            (Some(known), Some(read)) if started.same > 0 => {
+                Arc::new(known.first(started.same).followed_by(read))
+            }
+            (_, read) => Arc::new(read.unwrap_or_default()),
+        };
+        self.readout.levels[started.level] = Some(readout);
         Ok(())
     }
 

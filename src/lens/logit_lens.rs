@@ -6,44 +6,69 @@
 use candle_core::Tensor;
 
 use super::readout::{LevelReadout, TokenScore};
-use super::rows::{best, read_rows, read_rows_here};
+use super::rows::{Reading, best, read_rows, read_rows_here};
 use crate::error::Result;
-use crate::model::{Llama, RowNorms, Tokenizer, row_norms};
+use crate::model::{Llama, Norms, RowNorms, Tokenizer, row_norms};
 
 /// Logits that are held at once, as numbers (64 MB in f32).
 const CHUNK: usize = 16 << 20;
 
+/// A level that is being read; a card may still be at it.
+pub struct LevelReading {
+    norms: Norms,
+    chunks: Vec<Reading>,
+    top_k: usize,
+}
+
 /// Reads the residual rows of patches at one level, `[patch, d_model]`. `clean` are the same rows of the run that the
-/// change is told against, `None` for that run itself. `words` is left empty.
-pub fn read_level(
+/// change is told against, `None` for that run itself. On a card this only queues the work, so that several levels
+/// can follow each other without a pause.
+pub fn start_level(
     llama: &Llama,
     resid: &Tensor,
     clean: Option<&Tensor>,
     top_k: usize,
     n_words: usize,
-) -> Result<LevelReadout> {
+) -> Result<LevelReading> {
     let (n, _) = resid.dims2()?;
     let norms = row_norms(resid, clean)?;
-    let mut out = LevelReadout {
-        top_k,
-        norm: norms.iter().map(|row| row.own).collect(),
-        change: norms.iter().map(relative_change).collect(),
-        ..LevelReadout::default()
-    };
+    let mut chunks = Vec::new();
     let mut start = 0;
     while start < n {
         let rows = chunk_rows(llama.vocab_size()).min(n - start);
         let normed = llama.final_norm(&resid.narrow(0, start, rows)?)?;
-        for row in read_rows(&llama.unembed(&normed)?, n_words, top_k)? {
-            out.ids.extend(row.best.iter().map(|(id, _)| *id));
-            out.probs.extend(row.best.iter().map(|(_, prob)| *prob));
-            out.entropy.push(row.entropy);
-            out.log_sum_exp.push(row.log_sum_exp);
-        }
+        chunks.push(read_rows(&llama.unembed(&normed)?, n_words, top_k)?);
         start += rows;
     }
-    out.top_k = out.ids.len() / n.max(1);
-    Ok(out)
+    Ok(LevelReading {
+        norms,
+        chunks,
+        top_k,
+    })
+}
+
+impl LevelReading {
+    /// Waits for the level. `words` is left empty.
+    pub fn finish(self) -> Result<LevelReadout> {
+        let norms = self.norms.get()?;
+        let n = norms.len();
+        let mut out = LevelReadout {
+            top_k: self.top_k,
+            norm: norms.iter().map(|row| row.own).collect(),
+            change: norms.iter().map(relative_change).collect(),
+            ..LevelReadout::default()
+        };
+        for chunk in self.chunks {
+            for row in chunk.get()? {
+                out.ids.extend(row.best.iter().map(|(id, _)| *id));
+                out.probs.extend(row.best.iter().map(|(_, prob)| *prob));
+                out.entropy.push(row.entropy);
+                out.log_sum_exp.push(row.log_sum_exp);
+            }
+        }
+        out.top_k = out.ids.len() / n.max(1);
+        Ok(out)
+    }
 }
 
 /// ‖edited − clean‖ / ‖clean‖; rows that are equal give exactly 0.

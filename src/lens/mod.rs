@@ -4,5 +4,5 @@ mod logit_lens;
 mod readout;
 mod rows;
 
-pub use logit_lens::{next_token, read_level, word_probabilities};
+pub use logit_lens::{LevelReading, next_token, start_level, word_probabilities};
 pub use readout::{LevelReadout, TokenScore};

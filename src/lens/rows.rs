@@ -17,15 +17,41 @@ pub(super) struct RowReadout {
     pub entropy: f32,
 }
 
+/// Rows that may still be on their way from the device.
+pub(super) enum Reading {
+    Ready(Vec<RowReadout>),
+    /// `[n, 2 * kept + 2]` of [`read_logits`], of which `k` candidates are wanted.
+    OnDevice {
+        rows: Tensor,
+        k: usize,
+    },
+}
+
+impl Reading {
+    /// Waits for them.
+    pub fn get(self) -> Result<Vec<RowReadout>> {
+        match self {
+            Self::Ready(rows) => Ok(rows),
+            Self::OnDevice { rows, k } => {
+                let width = rows.dim(1)?;
+                let rows = rows.flatten_all()?.to_vec1::<f32>()?;
+                let rows = rows.chunks_exact(width).map(|row| unpack(row, k));
+                Ok(rows.collect())
+            }
+        }
+    }
+}
+
 /// Reads `[n, vocab]` f32 logits. The softmax runs over all of `vocab`; ids from `n_words` on are padding and never
 /// among the best.
-pub(super) fn read_rows(logits: &Tensor, n_words: usize, k: usize) -> Result<Vec<RowReadout>> {
+pub(super) fn read_rows(logits: &Tensor, n_words: usize, k: usize) -> Result<Reading> {
     if let Some(rows) = read_logits(logits, k, n_words)? {
-        return Ok(rows.iter().map(|row| unpack(row, k)).collect());
+        return Ok(Reading::OnDevice { rows, k });
     }
     let vocab = logits.dims2()?.1;
     let logits = logits.flatten_all()?.to_vec1::<f32>()?; // [n * vocab]
-    Ok(read_rows_here(&logits, vocab, n_words, k))
+    let rows = read_rows_here(&logits, vocab, n_words, k);
+    Ok(Reading::Ready(rows))
 }
 
 /// A row of [`read_logits`], which may hold more candidates than were asked for.

@@ -4,6 +4,7 @@
 
 use candle_core::Tensor;
 
+use super::ops;
 use crate::error::Result;
 
 /// Rotated keys and values, `[kv_head, position, d_head]` per block.
@@ -44,10 +45,7 @@ impl KvCache {
     /// Takes the first `n` positions of a block over from another cache.
     pub(super) fn start_from(&mut self, layer: usize, other: &Self, n: usize) -> Result<()> {
         self.blocks[layer] = match &other.blocks[layer] {
-            Some((k, v)) if n > 0 => Some((
-                k.narrow(1, 0, n)?.contiguous()?,
-                v.narrow(1, 0, n)?.contiguous()?,
-            )),
+            Some((k, v)) if n > 0 => Some((k.narrow(1, 0, n)?, v.narrow(1, 0, n)?)),
             _ => None,
         };
         Ok(())
@@ -63,8 +61,8 @@ impl KvCache {
         let slot = &mut self.blocks[layer];
         let both = match slot.take() {
             Some((old_k, old_v)) => (
-                Tensor::cat(&[&old_k, &k], 1)?,
-                Tensor::cat(&[&old_v, &v], 1)?,
+                ops::append_positions(&old_k, &k)?,
+                ops::append_positions(&old_v, &v)?,
             ),
             None => (k, v),
         };

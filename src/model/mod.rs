@@ -32,7 +32,7 @@ pub(crate) use llava::device_name;
 pub use llava::{Description, Llava};
 #[cfg(feature = "cuda")]
 pub(crate) use ops::cuda;
-pub(crate) use ops::{RowNorms, exp, read_logits, row_norms, with_vectors};
+pub(crate) use ops::{Norms, RowNorms, exp, read_logits, row_norms, with_vectors};
 pub use prompt::{DEFAULT_TEMPLATE, Prompt, PromptRules};
 pub use tokenizer::Tokenizer;
 pub use weights::{Checkpoint, Inventory, LoadOptions};

@@ -8,12 +8,15 @@
     reason = "kernels are launched with raw addresses, and cuBLAS is called directly"
 )]
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::cudarc::cublas::{result as cublas, sys};
 use candle_core::cuda_backend::cudarc::driver::{
     CudaFunction, DevicePtr as _, LaunchConfig, PushKernelArg as _,
 };
-use candle_core::cuda_backend::{CudaStorage, WrapErr as _};
+use candle_core::cuda_backend::{CudaStorage, DeviceId, WrapErr as _};
 use candle_core::{CudaDevice, DType, Device, Layout, Result, Shape, Storage, Tensor};
 use half::{bf16, f16};
 
@@ -34,9 +37,22 @@ fn suffix(dtype: DType) -> Result<&'static str> {
     }
 }
 
+thread_local! {
+    /// Kernels that were looked up, by device and name: asking the driver anew for every launch would cost more than it.
+    static KERNELS: RefCell<HashMap<(DeviceId, String), CudaFunction>> = RefCell::default();
+}
+
 fn kernel(device: &CudaDevice, name: &str) -> Result<CudaFunction> {
-    let function = device.get_or_load_custom_func(name, "patchglass", PTX)?;
-    Ok(function.into_cuda_function())
+    KERNELS.with_borrow_mut(|kernels| {
+        let key = (device.id(), name.to_owned());
+        if let Some(function) = kernels.get(&key) {
+            return Ok(function.clone());
+        }
+        let function = device.get_or_load_custom_func(name, "patchglass", PTX)?;
+        let function = function.into_cuda_function();
+        kernels.insert(key, function.clone());
+        Ok(function)
+    })
 }
 
 fn grid(x: usize, y: usize, z: usize, threads: usize) -> LaunchConfig {
@@ -49,9 +65,15 @@ fn grid(x: usize, y: usize, z: usize, threads: usize) -> LaunchConfig {
 
 /// Address of the first element; the tensor must be contiguous.
 fn address(storage: &CudaStorage, layout: &Layout) -> Result<Address> {
-    let Some((start, _)) = layout.contiguous_offsets() else {
+    if !layout.is_contiguous() {
         candle_core::bail!("a CUDA kernel needs a contiguous tensor")
-    };
+    }
+    start_address(storage, layout)
+}
+
+/// Address of the first element, whatever the strides.
+fn start_address(storage: &CudaStorage, layout: &Layout) -> Result<Address> {
+    let start = layout.start_offset();
     let stream = storage.device().cuda_stream();
     let (base, size) = match storage.dtype() {
         DType::F16 => (storage.as_cuda_slice::<f16>()?.device_ptr(&stream).0, 2),
@@ -189,6 +211,35 @@ pub(super) fn merge_heads(
         d_head = s.d_head as i32
     );
     Ok((out, (s.batch * s.n, s.heads * s.d_head).into()))
+}
+
+/// The positions of `old`, which may be a view of more, and those of `added`: `[head, n, d_head]` each.
+pub(super) fn append_positions(
+    old: (&CudaStorage, &Layout),
+    added: (&CudaStorage, &Layout),
+) -> Result<(CudaStorage, Shape)> {
+    let (device, dtype) = (old.0.device(), old.0.dtype());
+    let ((heads, n_old, d_head), (_, n_added, _)) =
+        (old.1.shape().dims3()?, added.1.shape().dims3()?);
+    let stride = match old.1.stride() {
+        [stride, row, 1] if *row == d_head => *stride,
+        other => candle_core::bail!("positions must follow each other, not {other:?}"),
+    };
+    let n = n_old + n_added;
+    let out = new(device, dtype, heads * n * d_head)?;
+    let name = format!("append_positions_{}", suffix(dtype)?);
+    launch!(
+        device,
+        &name,
+        grid(n, heads, 1, d_head.clamp(1, 256)),
+        old_at = start_address(old.0, old.1)?,
+        added_at = address(added.0, added.1)?,
+        out_at = address(&out, &Layout::contiguous(heads * n * d_head))?,
+        n_old = n_old as i32,
+        stride = stride as i64,
+        d_head = d_head as i32
+    );
+    Ok((out, (heads, n, d_head).into()))
 }
 
 /// Scaled, masked softmax of `[batch * head, query, key]` scores in place.

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 #[cfg(feature = "cuda")]
-use candle_core::{CudaStorage, CustomOp1};
+use candle_core::{CudaStorage, CustomOp1, CustomOp2};
 use rayon::prelude::*;
 
 use super::{AttentionShape, contiguous, has_body};
@@ -80,6 +80,46 @@ pub(in crate::model) fn merge_heads(z: &Tensor, shape: &AttentionShape) -> Resul
     z.reshape((shape.batch, shape.heads, shape.n, shape.d_head))?
         .transpose(1, 2)?
         .reshape((shape.batch * shape.n, shape.heads * shape.d_head))
+}
+
+/// The positions of `old`, which may be a view of more, and then those of `added`: `[head, n, d_head]` each.
+pub(in crate::model) fn append_positions(old: &Tensor, added: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if super::is_cuda(old) {
+        return old.apply_op2_no_bwd(&added.contiguous()?, &AppendPositions);
+    }
+    Tensor::cat(&[&old.contiguous()?, &added.contiguous()?], 1)
+}
+
+/// Moves only; on the CPU candle's own copies do it.
+#[cfg(feature = "cuda")]
+struct AppendPositions;
+
+#[cfg(feature = "cuda")]
+impl CustomOp2 for AppendPositions {
+    fn name(&self) -> &'static str {
+        "append-positions"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        candle_core::bail!("positions are appended by copies on the CPU")
+    }
+
+    fn cuda_fwd(
+        &self,
+        old: &CudaStorage,
+        old_layout: &Layout,
+        added: &CudaStorage,
+        added_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        super::cuda::append_positions((old, old_layout), (added, added_layout))
+    }
 }
 
 struct SplitRotatedHeads(AttentionShape);

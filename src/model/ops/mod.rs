@@ -19,11 +19,13 @@ use candle_core::{DType, Layout, Result, Tensor};
 pub(super) use self::activation::{quick_gelu, silu_mul};
 pub(super) use self::attention::{attention, full_attention, masked_scores, softmax};
 pub(crate) use self::exp::{exp, with_vectors};
-pub(super) use self::heads::{merge_heads, repeat_heads, rotate, split_heads, split_rotated_heads};
+pub(super) use self::heads::{
+    append_positions, merge_heads, repeat_heads, rotate, split_heads, split_rotated_heads,
+};
 pub(super) use self::norm::{add_rms_norm, rms_norm};
 pub(super) use self::product::{add, product, product_f32};
 pub(super) use self::quantised::quantised_product;
-pub(crate) use self::rows::{RowNorms, read_logits, row_norms};
+pub(crate) use self::rows::{Norms, RowNorms, read_logits, row_norms};
 
 /// Sizes of one attention. Rows are those of `batch` sequences of `n` each; heads of one sequence follow each other.
 #[derive(Clone, Copy, Debug)]

@@ -12,21 +12,40 @@ pub(crate) struct RowNorms {
     pub apart: f32,
 }
 
-/// One per row of `[n, d]` tensors. Without a `b` the two are the same.
-pub(crate) fn row_norms(a: &Tensor, b: Option<&Tensor>) -> Result<Vec<RowNorms>> {
-    #[cfg(feature = "cuda")]
-    if super::is_cuda(a) {
-        let b = b.map(Tensor::contiguous).transpose()?;
-        let rows = a
-            .contiguous()?
-            .apply_op1_no_bwd(&Norms(b))?
-            .to_vec2::<f32>()?;
-        let unpack = |row: &Vec<f32>| RowNorms {
+/// Norms that may still be on their way from the device.
+pub(crate) enum Norms {
+    Ready(Vec<RowNorms>),
+    /// `[n, 3]`
+    #[cfg_attr(
+        not(feature = "cuda"),
+        expect(dead_code, reason = "only cards work ahead")
+    )]
+    OnDevice(Tensor),
+}
+
+impl Norms {
+    /// Waits for them.
+    pub fn get(self) -> Result<Vec<RowNorms>> {
+        let rows = match self {
+            Self::Ready(rows) => return Ok(rows),
+            Self::OnDevice(rows) => rows.flatten_all()?.to_vec1::<f32>()?,
+        };
+        let unpack = |row: &[f32]| RowNorms {
             own: row[0],
             other: row[1],
             apart: row[2],
         };
-        return Ok(rows.iter().map(unpack).collect());
+        Ok(rows.chunks_exact(3).map(unpack).collect())
+    }
+}
+
+/// One per row of `[n, d]` tensors. Without a `b` the two are the same.
+pub(crate) fn row_norms(a: &Tensor, b: Option<&Tensor>) -> Result<Norms> {
+    #[cfg(feature = "cuda")]
+    if super::is_cuda(a) {
+        let b = b.map(Tensor::contiguous).transpose()?;
+        let rows = (a.contiguous()?).apply_op1_no_bwd(&NormsOnDevice(b))?;
+        return Ok(Norms::OnDevice(rows));
     }
     let norm = |x: &Tensor| x.sqr()?.sum(D::Minus1)?.sqrt()?.to_vec1::<f32>();
     let a = a.to_dtype(DType::F32)?;
@@ -39,36 +58,30 @@ pub(crate) fn row_norms(a: &Tensor, b: Option<&Tensor>) -> Result<Vec<RowNorms>>
         None => (own.clone(), vec![0.0; own.len()]),
     };
     let rows = own.iter().zip(other).zip(apart);
-    Ok(rows
-        .map(|((&own, other), apart)| RowNorms { own, other, apart })
-        .collect())
+    let rows = rows.map(|((&own, other), apart)| RowNorms { own, other, apart });
+    Ok(Norms::Ready(rows.collect()))
 }
 
 /// Rows of f32 logits `[n, vocab]` read where they are: `[n, 2 * kept + 2]` with `kept >= k` ids of words below `n_words`
 /// (as bits, best first), their probabilities, log-sum-exp and entropy in nats. `None` where the device has no kernel.
-pub(crate) fn read_logits(
-    logits: &Tensor,
-    k: usize,
-    n_words: usize,
-) -> Result<Option<Vec<Vec<f32>>>> {
+pub(crate) fn read_logits(logits: &Tensor, k: usize, n_words: usize) -> Result<Option<Tensor>> {
     #[cfg(feature = "cuda")]
     if super::is_cuda(logits) && n_words >= k {
         let Some(&kept) = super::cuda::TOP_K.iter().find(|kept| **kept >= k) else {
             return Ok(None);
         };
         let op = ReadLogits { kept, n_words };
-        let rows = logits.contiguous()?.apply_op1_no_bwd(&op)?;
-        return Ok(Some(rows.to_vec2::<f32>()?));
+        return Ok(Some(logits.contiguous()?.apply_op1_no_bwd(&op)?));
     }
     let _ = (logits, k, n_words);
     Ok(None)
 }
 
 #[cfg(feature = "cuda")]
-struct Norms(Option<Tensor>);
+struct NormsOnDevice(Option<Tensor>);
 
 #[cfg(feature = "cuda")]
-impl CustomOp1 for Norms {
+impl CustomOp1 for NormsOnDevice {
     fn name(&self) -> &'static str {
         "row-norms"
     }
