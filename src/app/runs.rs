@@ -92,6 +92,7 @@ impl Runs {
         let id = match &event {
             Event::Progress { id, .. } | Event::Failed { id, .. } | Event::Cancelled { id } => *id,
             Event::Trace(trace) => trace.id,
+            Event::Sweep(sweep) => sweep.id,
         };
         if !self.running || id.0 != self.newest {
             return;
@@ -101,6 +102,7 @@ impl Runs {
                 stage, fraction, ..
             } => self.progress = Some((stage, fraction)),
             Event::Trace(trace) => self.merge(trace),
+            Event::Sweep(_) => {}
             Event::Failed { message, .. } => self.fail(message),
             Event::Cancelled { .. } => self.finish(LastRun::Cancelled),
         }

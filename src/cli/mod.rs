@@ -94,6 +94,7 @@ impl Compute {
             dtype,
             cache: (self.cache_dir.clone()).map_or(CacheFolder::Platform, CacheFolder::At),
             whole_runs: self.whole_runs,
+            batch_rows: None,
         })
     }
 

@@ -3,6 +3,8 @@
 //! A run is a pure function of weights, picture and experiment; what is kept (model, encoded picture, clean run, last
 //! edited run) is keyed by exactly those and only saves time. No threads here, no windows.
 
+mod sweep;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,6 +34,8 @@ pub struct EngineOptions {
     pub cache: CacheFolder,
     /// Compute every row of every run: the slow twin of what an edit normally takes.
     pub whole_runs: bool,
+    /// Rows that a batch of a sweep has at most; `None` for what suits the device.
+    pub batch_rows: Option<usize>,
 }
 
 /// The model, its device, and what the last runs left.
@@ -41,12 +45,15 @@ pub struct Engine {
     cache: CacheFolder,
     pub(super) is_warm: bool,
     pub(super) whole_runs: bool,
+    batch_rows: Option<usize>,
     pub(super) model: Option<(ModelSource, Arc<Llava>)>,
     pub(super) picture: Option<EncodedPicture>,
     pub(super) n_pictures: u64,
     pub(super) prefix: Option<Prefix>,
     pub(super) clean: Option<Kept>,
     pub(super) edited: Option<Kept>,
+    /// At most one of each kind.
+    sweeps: Vec<sweep::KeptSweep>,
 }
 
 impl Engine {
@@ -62,12 +69,14 @@ impl Engine {
             numbers,
             cache: options.cache,
             whole_runs: options.whole_runs,
+            batch_rows: options.batch_rows,
             model: None,
             picture: None,
             n_pictures: 0,
             prefix: None,
             clean: None,
             edited: None,
+            sweeps: Vec::new(),
         })
     }
 
@@ -92,6 +101,7 @@ impl Engine {
         // Two large models may not fit at once: the old one goes first, with everything made by it.
         (self.model, self.picture) = (None, None);
         (self.prefix, self.clean, self.edited) = (None, None, None);
+        self.sweeps.clear();
         let options = LoadOptions {
             device: self.device.clone(),
             numbers: self.numbers,
@@ -484,6 +494,9 @@ impl Engine {
 
 impl Runner for Engine {
     fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<()> {
-        Self::run(self, spec, monitor).map(drop)
+        match &spec.sweep {
+            Some(sweep) => self.sweep(spec, sweep, monitor).map(drop),
+            None => Self::run(self, spec, monitor).map(drop),
+        }
     }
 }

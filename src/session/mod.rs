@@ -56,6 +56,7 @@ impl Session {
             experiment: self.experiment.clone(),
             readout: self.readout.clone(),
             shown_level: self.view.level,
+            sweep: None,
         }
     }
 
