@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::protocol::RunId;
 use super::trace::ModelFacts;
 use crate::error::{Error, Result};
-use crate::index::PatchGrid;
+use crate::index::{PatchGrid, PatchSet};
 use crate::spec::{Decode, Experiment, SweepKind, SweepOver, SweepSpec};
 
 /// What one run of a sweep takes away.
@@ -20,6 +20,23 @@ pub enum Unit {
     Blocks(RangeInclusive<usize>),
     /// A query head of one block in which attention is knocked out.
     Head { layer: usize, head: usize },
+}
+
+impl Unit {
+    /// In the session file's words: `r3c4-r5c6`, `blocks 3..=5`, `block 3 head 7`.
+    pub fn text(&self, grid: PatchGrid) -> String {
+        match self {
+            Self::Patches(patches) => {
+                let set: PatchSet = patches.iter().map(|patch| grid.patch(*patch)).collect();
+                set.to_string()
+            }
+            Self::Blocks(blocks) if blocks.start() == blocks.end() => {
+                format!("block {}", blocks.start())
+            }
+            Self::Blocks(blocks) => format!("blocks {}..={}", blocks.start(), blocks.end()),
+            Self::Head { layer, head } => format!("block {layer} head {head}"),
+        }
+    }
 }
 
 /// How the model rates the watched token.
@@ -129,6 +146,15 @@ impl Sweep {
     pub fn loss(&self, unit: usize) -> Option<Effect> {
         let effect = self.effects.get(unit)?.as_ref()?;
         Some(self.baseline.minus(effect))
+    }
+
+    /// The units by which the token loses most log-probability, the largest loss first.
+    pub fn largest_losses(&self, n: usize) -> Vec<(usize, Effect)> {
+        let known = (0..self.units.len()).filter_map(|unit| Some((unit, self.loss(unit)?)));
+        let mut losses: Vec<(usize, Effect)> = known.collect();
+        losses.sort_by(|a, b| b.1.log_prob.total_cmp(&a.1.log_prob));
+        losses.truncate(n);
+        losses
     }
 
     /// The losses of the patches, row-major; NaN where nothing is computed yet. `[patch]`
