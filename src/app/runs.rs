@@ -81,8 +81,9 @@ impl Runs {
             return self.sweeps.stop();
         };
         self.newest += 1;
-        self.sweeps.begin();
-        engine.request(session.sweep_spec(RunId(self.newest)));
+        let id = RunId(self.newest);
+        self.sweeps.begin(id);
+        engine.request(session.sweep_spec(id));
     }
 
     pub fn set_shown_level(&self, level: usize) {

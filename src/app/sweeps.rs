@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::protocol::RunId;
 use crate::engine::sweep::Sweep;
 use crate::spec::SweepKind;
 use crate::ui::sweep_view::{SweepState, SweepView};
@@ -14,6 +15,8 @@ pub struct Sweeps {
     /// The newest of each kind, in the order of [`SweepKind::ALL`].
     found: [Option<Arc<Sweep>>; SweepKind::ALL.len()],
     state: SweepState,
+    /// The newest request.
+    id: RunId,
 }
 
 impl Sweeps {
@@ -27,7 +30,8 @@ impl Sweeps {
     }
 
     /// The request was sent.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, id: RunId) {
+        self.id = id;
         self.state = SweepState::Running;
     }
 
@@ -57,6 +61,7 @@ impl Sweeps {
         SweepView {
             found: self.found.each_ref().map(Option::as_deref),
             state: self.state,
+            id: self.id,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It makes the request and keeps the result file up to date while the sweep goes on; `sweep_file` is the file's form.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -99,8 +99,9 @@ struct Common {
 
 #[derive(Args, Debug)]
 struct Knockout {
-    /// The tokens that may no longer look: last, answer, question, image, system, all or patches:r3c4-r5c6
-    #[arg(long, default_value = "last")]
+    /// The tokens that may no longer look: last (the last of the prompt), answer (that and the answer), question,
+    /// image, system, all or patches:r3c4-r5c6
+    #[arg(long, default_value = "answer")]
     queries: String,
     /// The tokens that can no longer be seen, in the same words
     #[arg(long, default_value = "image")]
@@ -109,7 +110,11 @@ struct Knockout {
 
 pub fn sweep(args: &SweepArgs) -> Result<()> {
     let (common, over) = args.over.parts()?;
-    let outputs: Vec<Output> = common.out.iter().map(Output::new).collect::<Result<_>>()?;
+    let outputs: Vec<Output> = common
+        .out
+        .iter()
+        .map(|path| Output::new(path))
+        .collect::<Result<_>>()?;
     let session = common.session()?;
     let mut request = session.run_spec(RunId(1));
     let most = &mut request.experiment.decode.max_new_tokens;
@@ -236,7 +241,7 @@ struct Output {
 }
 
 impl Output {
-    fn new(path: &PathBuf) -> Result<Self> {
+    fn new(path: &Path) -> Result<Self> {
         let extension = path.extension().map(|e| e.to_ascii_lowercase());
         let format = match extension.as_ref().and_then(|e| e.to_str()) {
             Some("json") => Format::Json,
@@ -252,7 +257,7 @@ impl Output {
                 )));
             }
         };
-        let path = Some(path.clone());
+        let path = Some(path.to_owned());
         Ok(Self { path, format })
     }
 

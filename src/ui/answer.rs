@@ -15,6 +15,8 @@ use crate::spec::SweepKind;
 /// Height of a line of tokens: the words, a gap, the bar, a gap to the next line.
 const LINE: f32 = 28.0;
 const BAR: f32 = 3.0;
+/// The name of the clean answer in the accessibility tree.
+const BEFORE: &str = "Answer before";
 /// Lines that are kept free for each answer.
 const MIN_LINES: usize = 2;
 
@@ -66,16 +68,7 @@ impl AnswerPanel {
         let (before, stale) = readable(ctx, |t| &t.baseline);
         heading(ui, ctx.theme, "before", &state_of(ctx, before, stale));
         let tokens = before.map_or_else(Vec::new, |(_, a)| plain(a));
-        let lines = row(
-            ui,
-            ctx,
-            "Answer before",
-            before,
-            &tokens,
-            stale,
-            self.lines_before,
-            true,
-        );
+        let lines = row(ui, ctx, BEFORE, before, &tokens, stale, self.lines_before);
         self.lines_before = lines.max(self.lines_before);
         ui.add_space(GRID);
 
@@ -99,7 +92,6 @@ impl AnswerPanel {
             &tokens,
             stale,
             self.lines_after,
-            false,
         );
         self.lines_after = lines.max(self.lines_after);
     }
@@ -188,7 +180,6 @@ fn row(
     tokens: &[Token],
     stale: bool,
     kept_lines: usize,
-    is_clean: bool,
 ) -> usize {
     let width = ui.available_width();
     let vocabulary = found
@@ -208,7 +199,7 @@ fn row(
         let place = place.translate(rect.min.to_vec2());
         draw(ui, ctx.theme, &vocabulary, token, place, opacity);
         let tip = tooltip_text(&vocabulary, token);
-        if is_clean {
+        if name == BEFORE {
             choice(ctx, ui, &response, &vocabulary, (token, at), place, tip);
         } else {
             let id = response.id.with(at);

@@ -2,12 +2,12 @@
 //!
 //! Blocks go downwards, heads to the right; the legend says what the ends of the scale are. It sends nothing.
 
-use egui::{Align2, FontId, Rect, Sense, Ui, pos2, vec2};
+use egui::{Align2, FontId, Pos2, Rect, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use super::sweep_view::{lines, loss, loss_unit};
 use super::theme::{GRID, over_picture};
 use super::{ViewCtx, heat, labels, style};
-use crate::engine::sweep::{Sweep, Unit};
+use crate::engine::sweep::Sweep;
 use crate::render::colormap;
 use crate::session::Measure;
 
@@ -23,38 +23,17 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, sweep: &Sweep, measure: Measure) {
     let cell = ((width - LEFT) / n_heads.max(1) as f32).min(LARGEST);
     let size = vec2(width, 2.0 * LINE + cell * n_layers as f32);
     let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
-    let origin = rect.min + vec2(LEFT, LINE);
-    let place = |layer: usize, head: usize| {
-        let min = origin + vec2(head as f32 * cell, layer as f32 * cell);
-        Rect::from_min_size(min, vec2(cell, cell))
+    let cells = Cells {
+        origin: rect.min + vec2(LEFT, LINE),
+        cell,
+        n_heads,
     };
     let values: Vec<f32> = (0..sweep.units.len())
         .map(|unit| loss(sweep, unit, measure).unwrap_or(f32::NAN))
         .collect();
     let range = heat::with_zero(&values, measure.of(&sweep.noise));
-    let painter = ui.painter();
-    for (unit, value) in sweep.units.iter().zip(&values) {
-        let Unit::Head { layer, head } = unit else {
-            continue;
-        };
-        let gap = if cell > 8.0 { 0.5 } else { 0.0 };
-        let cell = place(*layer, *head).shrink(gap);
-        match colormap::color(*value, range) {
-            Some(rgb) => painter.rect_filled(cell, 0.0, over_picture::rgb(rgb)),
-            None => painter.rect_filled(cell, 0.0, ctx.theme.outline.gamma_multiply(0.4)),
-        };
-    }
+    cells.draw(ctx, ui, &values, range);
     names(ctx, ui, rect, cell, (n_layers, n_heads));
-    let unit_of = |layer: usize, head: usize| {
-        let unit = Unit::Head { layer, head };
-        sweep.units.iter().position(|other| *other == unit)
-    };
-    let pointed = response.hover_pos().and_then(|pos| {
-        let at = (pos - origin) / cell;
-        let inside = at.x >= 0.0 && at.y >= 0.0;
-        let (layer, head) = (at.y as usize, at.x as usize);
-        inside.then(|| unit_of(layer, head).map(|unit| (unit, place(layer, head))))?
-    });
     let legend = format!(
         "{} to {} {}",
         labels::number(range.0),
@@ -67,13 +46,47 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, sweep: &Sweep, measure: Measure) {
     });
     ui.ctx()
         .accesskit_node_builder(response.id, |node| node.set_value(legend));
-    if let Some((unit, cell)) = pointed {
-        let edge = egui::Stroke::new(1.5, ctx.theme.text);
+    let pointed = response.hover_pos().and_then(|pos| cells.at(pos));
+    if let Some(unit) = pointed.filter(|unit| *unit < sweep.units.len()) {
+        let edge = Stroke::new(1.5, ctx.theme.text);
         ui.painter()
-            .rect_stroke(cell, 0.0, edge, egui::StrokeKind::Outside);
+            .rect_stroke(cells.place(unit), 0.0, edge, StrokeKind::Outside);
         let lines = lines(sweep, Some(unit)).map(|(name, value)| format!("{name}: {value}"));
         let name = sweep.units[unit].text(sweep.model.grid);
         response.on_hover_text_at_pointer(format!("{name}\n{}", lines.join("\n")));
+    }
+}
+
+/// Where the cells lie; the units of such a sweep go head by head, block by block.
+struct Cells {
+    origin: Pos2,
+    cell: f32,
+    n_heads: usize,
+}
+
+impl Cells {
+    fn place(&self, unit: usize) -> Rect {
+        let n_heads = self.n_heads.max(1);
+        let (layer, head) = ((unit / n_heads) as f32, (unit % n_heads) as f32);
+        let min = self.origin + vec2(head, layer) * self.cell;
+        Rect::from_min_size(min, vec2(self.cell, self.cell))
+    }
+
+    /// The unit at a point, perhaps below the last.
+    fn at(&self, pos: Pos2) -> Option<usize> {
+        let at = (pos - self.origin) / self.cell;
+        let inside = at.x >= 0.0 && at.y >= 0.0 && at.x < self.n_heads as f32;
+        inside.then(|| at.y as usize * self.n_heads + at.x as usize)
+    }
+
+    fn draw(&self, ctx: &ViewCtx<'_>, ui: &Ui, values: &[f32], range: (f32, f32)) {
+        let gap = if self.cell > 8.0 { 0.5 } else { 0.0 };
+        let unknown = ctx.theme.outline.gamma_multiply(0.4);
+        for (unit, value) in values.iter().enumerate() {
+            let color = colormap::color(*value, range).map_or(unknown, over_picture::rgb);
+            let cell = self.place(unit).shrink(gap);
+            ui.painter().rect_filled(cell, 0.0, color);
+        }
     }
 }
 
@@ -103,7 +116,7 @@ fn legend_line(ctx: &ViewCtx<'_>, ui: &Ui, rect: Rect, text: &str, range: (f32, 
     painter.add(heat::scale_mesh(bar));
     if let Some(x) = heat::zero_in(range) {
         let x = bar.left() + x * bar.width();
-        let tick = egui::Stroke::new(1.0, ctx.theme.text);
+        let tick = Stroke::new(1.0, ctx.theme.text);
         painter.vline(x, bar.y_range().expand(2.0), tick);
     }
     let font = FontId::proportional(style::SMALL);

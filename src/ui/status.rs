@@ -7,7 +7,6 @@ use egui::{Rect, RichText, Sense, Stroke, Ui, pos2, vec2};
 use super::ViewCtx;
 use super::shortcuts::{Action, Actions, entry};
 use super::sweep_view::{SweepState, progress};
-use crate::engine::sweep::Sweep;
 use crate::engine::trace::{Timing, Trace};
 
 /// Height of the line's contents.
@@ -62,7 +61,10 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, last_run: LastRun, actions: &Actions) 
 
 /// Two points at the top edge, always kept free.
 fn progress_line(ctx: &ViewCtx<'_>, ui: &Ui) {
-    let sweep = sweeping(ctx).map(|sweep| sweep.n_done() as f32 / sweep.units.len().max(1) as f32);
+    let sweep = ctx
+        .sweeps
+        .current()
+        .map(|sweep| sweep.n_done() as f32 / sweep.units.len().max(1) as f32);
     let Some(fraction) = ctx.progress.as_ref().map(|(_, done)| *done).or(sweep) else {
         return;
     };
@@ -73,14 +75,6 @@ fn progress_line(ctx: &ViewCtx<'_>, ui: &Ui) {
     let x = area.min.x + area.width() * fraction.clamp(0.02, 1.0);
     ui.painter()
         .hline(area.min.x..=x, y + 1.0, Stroke::new(2.0, ctx.theme.accent));
-}
-
-/// The sweep that goes on, once its first batch is through.
-fn sweeping<'a>(ctx: &ViewCtx<'a>) -> Option<&'a Sweep> {
-    match ctx.sweeps.state {
-        SweepState::Running => ctx.sweeps.last_begun(),
-        SweepState::Idle | SweepState::Waiting => None,
-    }
 }
 
 fn run_text(trace: Option<&Trace>) -> String {
@@ -134,7 +128,7 @@ fn state_text(ctx: &ViewCtx<'_>, last_run: LastRun) -> String {
             stage.text(),
             (fraction * 100.0).round() as u32
         ),
-        (None, _) if ctx.sweeps.state == SweepState::Running => match sweeping(ctx) {
+        (None, _) if ctx.sweeps.state == SweepState::Running => match ctx.sweeps.current() {
             Some(sweep) => format!("sweeping {}", progress(sweep)),
             None => "sweeping".to_owned(),
         },

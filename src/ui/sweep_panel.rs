@@ -58,10 +58,10 @@ fn buttons(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions, settings: &SweepSe
             (SweepState::Idle, Some(sweep)) => format!("stopped at {}", progress(sweep)),
             (SweepState::Idle, None) => String::new(),
             (SweepState::Waiting, _) => "waits for the run".to_owned(),
-            (SweepState::Running, sweep) => sweep.map_or_else(String::new, progress),
+            (SweepState::Running, _) => ctx.sweeps.current().map_or_else(String::new, progress),
         };
         if ctx.sweeps.state == SweepState::Idle {
-            start_button(ctx, ui, actions, same);
+            start_button(ctx, ui, actions, settings.token, same);
         } else {
             let tip = entry(&Action::Stop).map_or_else(String::new, |e| e.full_tooltip(ui.ctx()));
             let stop = ui.button("Stop sweep");
@@ -74,16 +74,27 @@ fn buttons(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions, settings: &SweepSe
 }
 
 /// Starts the sweep of the settings, or goes on with it.
-fn start_button(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions, same: Option<&Sweep>) {
+fn start_button(
+    ctx: &ViewCtx<'_>,
+    ui: &mut Ui,
+    actions: &Actions,
+    token: usize,
+    same: Option<&Sweep>,
+) {
+    let n_tokens = ctx.trace.map(|trace| trace.baseline.answer.ids.len());
     let begun = same.is_some_and(|sweep| !sweep.is_complete());
     let done = same.is_some_and(Sweep::is_complete);
-    let enabled = ctx.trace.is_some() && !done;
     if !begun {
-        let why = match done {
-            true => "This sweep is complete; change its settings for another",
-            false => "There is no run to sweep over yet",
+        let why_not = match n_tokens {
+            None => Some("There is no run to sweep over yet"),
+            Some(n) if token >= n && ctx.progress.is_none() => {
+                Some("The answer has no such token: choose another one to watch")
+            }
+            _ if done => Some("This sweep is complete; change its settings for another"),
+            _ => None,
         };
-        button(ui, actions, Action::Sweep, enabled).on_disabled_hover_text(why);
+        button(ui, actions, Action::Sweep, why_not.is_none())
+            .on_disabled_hover_text(why_not.unwrap_or_default());
         return;
     }
     let tip = entry(&Action::Sweep).map_or_else(String::new, |e| {

@@ -1,6 +1,7 @@
 //! What panels may know of sweeps, and how their numbers are put into words. Pure; it draws nothing.
 
 use super::labels;
+use crate::engine::protocol::RunId;
 use crate::engine::sweep::{Effect, Sweep};
 use crate::session::Measure;
 use crate::spec::SweepKind;
@@ -21,6 +22,8 @@ pub struct SweepView<'a> {
     /// The newest of each kind, in the order of [`SweepKind::ALL`].
     pub found: [Option<&'a Sweep>; SweepKind::ALL.len()],
     pub state: SweepState,
+    /// The newest request for a sweep.
+    pub id: RunId,
 }
 
 impl<'a> SweepView<'a> {
@@ -30,9 +33,10 @@ impl<'a> SweepView<'a> {
         self.found.get(at).copied().flatten()
     }
 
-    /// The one that was begun last.
-    pub fn last_begun(&self) -> Option<&'a Sweep> {
-        self.found.iter().flatten().copied().max_by_key(|s| s.id)
+    /// The one that goes on, once the engine has begun it.
+    pub fn current(&self) -> Option<&'a Sweep> {
+        let mut found = self.found.iter().flatten().copied();
+        found.find(|sweep| self.state == SweepState::Running && sweep.id == self.id)
     }
 }
 

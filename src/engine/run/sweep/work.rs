@@ -1,6 +1,7 @@
 //! The batches of a sweep and the forward that carries one out.
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 
 use super::super::super::batches;
 use super::super::super::job::Job;
@@ -142,7 +143,7 @@ impl<'a> Work<'a> {
         };
         let token = forced.answer.last().copied().unwrap_or(0);
         let logits = logits(self.model, &last)?;
-        let mut effects: Vec<Effect> = logits.iter().map(|l| Effect::of(l, token)).collect();
+        let mut effects: Vec<Effect> = logits.par_iter().map(|l| Effect::of(l, token)).collect();
         let control = with_control.then(|| effects.remove(0));
         Ok(Done {
             effects,
