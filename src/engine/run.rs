@@ -11,6 +11,7 @@ use std::time::Instant;
 use candle_core::Device;
 
 use super::checkpoint::{CacheFolder, checkpoint};
+use super::device;
 use super::job::{Job, Which, ms};
 use super::kept::{Kept, Prefix};
 use super::outside::{self, Outside, target};
@@ -19,7 +20,6 @@ use super::plan::Plan;
 use super::protocol::{DTypeChoice, DeviceChoice, Event, Monitor, RunSpec, Runner, Stage};
 use super::state::{RunState, Watch};
 use super::trace::{Timing, Trace};
-use super::{device, dump};
 use crate::error::{Error, Result};
 use crate::intervene::{CompiledSet, Donor};
 use crate::model::numbers::Numbers;
@@ -53,7 +53,7 @@ pub struct Engine {
     pub(super) clean: Option<Kept>,
     pub(super) edited: Option<Kept>,
     /// At most one of each kind.
-    sweeps: Vec<sweep::KeptSweep>,
+    pub(super) sweeps: Vec<sweep::KeptSweep>,
 }
 
 impl Engine {
@@ -146,31 +146,6 @@ impl Engine {
             self.emit(&job, false, monitor);
         }
         Ok(self.emit(&job, true, monitor))
-    }
-
-    /// Tensors of the contract's dump, of the last run's edited side: name, shape, values.
-    ///
-    /// # Errors
-    /// No run yet; a failing device.
-    pub fn dump(&mut self, patterns: bool) -> Result<Vec<dump::Named>> {
-        dump::collect(self.last_parts()?, patterns)
-    }
-
-    fn last_parts(&mut self) -> Result<dump::Parts<'_>> {
-        let none = || Error::internal("there is no run to dump");
-        let (_, model) = self.model.as_ref().ok_or_else(none)?;
-        let picture = self.picture.as_ref().ok_or_else(none)?;
-        let kept = self
-            .edited
-            .as_mut()
-            .or(self.clean.as_mut())
-            .ok_or_else(none)?;
-        Ok(dump::Parts {
-            model,
-            pixel_values: &picture.pixel_values,
-            visual: &picture.visual,
-            state: &mut kept.state,
-        })
     }
 
     /// Everything before the first forward pass.

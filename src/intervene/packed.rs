@@ -152,3 +152,67 @@ impl Hooks for PackedKnockouts<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::{PatchGrid, TokenLayout};
+
+    fn target() -> Target {
+        Target {
+            layout: TokenLayout {
+                n_prompt: 6,
+                image: 1..3,
+                patch_offset: 0,
+                grid: PatchGrid::new(1, 2),
+            },
+            n_layers: 2,
+            n_heads: 2,
+        }
+    }
+
+    #[test]
+    fn sequences_do_not_see_each_other_and_heads_are_told_apart() {
+        let (queries, keys) = (TokenSet::Answer, TokenSet::Image);
+        let pairs = Pairs::new(&queries, &keys, &target(), 7).unwrap().unwrap();
+        assert_eq!((pairs.first(), pairs.n()), (5, 2));
+        let variants = [
+            Variant {
+                joins_at: 0,
+                layers: Some(0..=0),
+                head: Some(1),
+            },
+            Variant {
+                joins_at: 1,
+                layers: Some(1..=1),
+                head: None,
+            },
+        ];
+        let mut hooks = PackedKnockouts::new(&pairs, &variants, 2);
+        let mut mask = |layer| {
+            let mask = hooks.blocked(layer, (0, 0, 0), &Device::Cpu).unwrap();
+            mask.unwrap().to_vec3::<u8>().unwrap()
+        };
+        // Only the first sequence is there, and only its second head is knocked out.
+        let first = mask(0);
+        assert_eq!(first[0], [[0; 7], [0; 7]]);
+        assert_eq!(first[1], [[0, 1, 1, 0, 0, 0, 0]; 2]);
+        // Then both, one mask for all heads: 5 and 6 are the first one's own rows, 7 and 8 the second one's.
+        let both = mask(1);
+        assert_eq!(both.len(), 1);
+        assert_eq!(both[0][0], [0, 0, 0, 0, 0, 0, 0, 1, 1]);
+        assert_eq!(both[0][3], [0, 1, 1, 0, 0, 1, 1, 0, 0]);
+    }
+
+    #[test]
+    fn what_comes_before_its_keys_has_no_pairs() {
+        let pairs = Pairs::new(&TokenSet::System, &TokenSet::Image, &target(), 7);
+        assert!(pairs.unwrap().is_none());
+        let itself = TokenSet::Last;
+        assert!(
+            Pairs::new(&itself, &itself, &target(), 7)
+                .unwrap()
+                .is_none()
+        );
+    }
+}

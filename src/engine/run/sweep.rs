@@ -22,7 +22,7 @@ use crate::model::Llava;
 use crate::spec::{SweepOver, SweepSpec};
 
 /// A sweep as far as it has come, and what it is a sweep of.
-pub(super) struct KeptSweep {
+pub(in crate::engine) struct KeptSweep {
     picture: PictureKey,
     outside: Option<FileStamp>,
     sweep: Arc<Sweep>,

@@ -20,7 +20,7 @@ use crate::spec::SweepOver;
 
 /// Rows of all sequences of a batch together: enough for full speed, few enough to stay quick to stop.
 const ROWS_ON_CPU: usize = 600;
-const ROWS_ON_CARD: usize = 4096;
+const ROWS_ON_CARD: usize = 2560;
 /// The same for sequences that are packed, where each row also looks at the rows of all others.
 const PACKED_ROWS: usize = 512;
 /// Memory that the activations of one batch may take.
@@ -287,8 +287,11 @@ impl Limits {
         let kv = c.num_key_value_heads * c.head_dim;
         let qkv = c.num_attention_heads * c.head_dim + 2 * kv;
         let widths = 6 * c.hidden_size + 2 * qkv + 3 * c.intermediate_size;
-        // Scores in f32, their softmax and the mask.
-        let scores = c.num_attention_heads * n * 12;
+        // On the CPU attention never holds all scores.
+        let scores = match device.is_cpu() {
+            true => 0,
+            false => c.num_attention_heads * n * (bytes + 4),
+        };
         let of_row = widths * bytes + scores;
         // Keys and values twice, while they are put together; logits.
         let of_sequence = 4 * kv * n * bytes + 8 * c.vocab_size;

@@ -31,7 +31,7 @@ impl Block {
         let x = every_last(&x, n, 0)?;
         let norm = &self.post_attention_layernorm;
         let (x, normed) = ops::add_rms_norm(&x, &attn_out, norm, eps)?;
-        Ok((x + self.mlp.forward(&normed)?)?)
+        Ok(ops::add(&x, &self.mlp.forward(&normed)?)?)
     }
 }
 
