@@ -81,10 +81,7 @@ impl SweepForm {
                 self.number(ctx, ui, &level, &mut settings.level);
                 let words = level_label(settings.level, facts.n_layers.max(settings.level + 1));
                 ui.label(egui::RichText::new(words).small().weak());
-            });
-        });
-        labelled(ui, "Squares", |ui| {
-            ui.horizontal(|ui| {
+                ui.label(egui::RichText::new("Squares").small());
                 let side = facts.grid.map_or(1, |grid| grid.rows.max(grid.cols));
                 let block = Number {
                     name: "Side of the squares",

@@ -29,7 +29,7 @@ impl SweepPanel {
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
         ui.add_space(GRID);
         heading(ui, ctx.theme, "Sweep");
-        let text = "What a word of the answer depends on: the clean run again and again, each time with one thing taken away. The interventions above are not applied.";
+        let text = "What a word of the answer depends on: the clean run, without the interventions above, each time with one thing taken away.";
         weak(ui, text);
         let mut settings = self.form.ui(ctx, ui);
         ui.add_space(GRID);

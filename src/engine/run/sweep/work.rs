@@ -19,7 +19,7 @@ use crate::model::{Llava, SideBySide};
 use crate::spec::SweepOver;
 
 /// Rows of all sequences of a batch together: enough for full speed, few enough to stay quick to stop.
-const ROWS_ON_CPU: usize = 600;
+const ROWS_ON_CPU: usize = 1200;
 const ROWS_ON_CARD: usize = 2560;
 /// The same for sequences that are packed, where each row also looks at the rows of all others.
 const PACKED_ROWS: usize = 512;
