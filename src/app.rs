@@ -7,6 +7,7 @@ mod layout;
 mod open;
 mod perform;
 mod runs;
+mod sweeps;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ pub use open::{OpenOptions, open};
 
 use crate::dialogs::Dialogs;
 use crate::engine::protocol::Runner;
+use crate::engine::sweep::Sweep;
 use crate::engine::trace::Trace;
 use crate::error::Result;
 use crate::session::{Command, Session, update};
-use crate::spec::PictureSource;
+use crate::spec::{PictureSource, SweepKind};
 use crate::ui::answer::AnswerPanel;
 use crate::ui::image_grid::ImageGrid;
 use crate::ui::interventions::InterventionsPanel;
@@ -28,6 +30,8 @@ use crate::ui::level_strip::{LevelStrip, slider_id};
 use crate::ui::path_prompt::PathPrompt;
 use crate::ui::question::QuestionPanel;
 use crate::ui::shortcuts::{Actions, pressed};
+use crate::ui::sweep_panel::SweepPanel;
+use crate::ui::sweep_view::SweepState;
 use crate::ui::theme::Theme;
 use crate::ui::{CommandSender, style};
 use runs::Runs;
@@ -38,6 +42,7 @@ struct Panels {
     question: QuestionPanel,
     answer: AnswerPanel,
     interventions: InterventionsPanel,
+    sweep: SweepPanel,
     level_strip: LevelStrip,
     path_prompt: PathPrompt,
     show_keys: bool,
@@ -90,6 +95,7 @@ impl PatchglassApp {
                 question: QuestionPanel::default(),
                 answer: AnswerPanel::default(),
                 interventions: InterventionsPanel::default(),
+                sweep: SweepPanel::default(),
                 level_strip: LevelStrip::default(),
                 path_prompt: PathPrompt::default(),
                 show_keys: false,
@@ -119,13 +125,19 @@ impl PatchglassApp {
         self.runs.trace()
     }
 
+    /// What was found by the newest sweep of a kind, whatever it was about.
+    pub fn sweep(&self, kind: SweepKind) -> Option<&Sweep> {
+        self.runs.sweeps().newest(kind)
+    }
+
     pub fn previous(&self) -> Option<&Trace> {
         self.runs.previous()
     }
 
-    /// Whether nothing runs, and no file is being chosen, read or written.
+    /// Whether nothing runs or is swept, and no file is being chosen, read or written.
     pub fn is_idle(&self) -> bool {
-        !self.runs.running() && !self.dialogs.busy()
+        let sweeping = self.runs.sweeps().state != SweepState::Idle;
+        !self.runs.running() && !sweeping && !self.dialogs.busy()
     }
 
     pub fn error(&self) -> Option<&str> {
@@ -135,6 +147,7 @@ impl PatchglassApp {
     /// What the engine and the file threads have sent since the last frame.
     fn take_news(&mut self, ctx: &Context) {
         self.runs.drain();
+        self.runs.start_wanted_sweep(&self.session);
         self.take_dropped_files(ctx);
         self.take_files();
         let grid = self.runs.trace().map(|t| t.model.grid);
@@ -204,6 +217,7 @@ impl eframe::App for PatchglassApp {
         }
         let changed = self.commands.any();
         self.apply_commands();
+        self.runs.start_wanted_sweep(&self.session);
         if changed {
             // What was sent in this frame is seen in the next one.
             ctx.request_repaint();

@@ -7,14 +7,15 @@
 //! # Entry points
 //! `main` hands its arguments to [`cli::main`]. Without a sub-command that opens the window (`app`, feature `gui`), which
 //! owns a [`session::Session`] and talks to an [`engine::Engine`] on a thread of its own. `run`, `lens` and `info` call
-//! the same engine directly. Whoever asks, a run is [`engine::Engine::run`] of a [`engine::protocol::RunSpec`].
+//! the same engine directly. Whoever asks, a run is [`engine::Engine::run`] of a [`engine::protocol::RunSpec`], and a
+//! sweep over patches, blocks or heads is [`engine::Engine::sweep`] on top of such a run.
 //!
 //! # Map, from the bottom up
 //! | module | what it is |
 //! |---|---|
 //! | [`error`], [`files`] | one error type, one sentence each; reading with a limit, writing atomically |
 //! | [`index`] | patches, levels, blocks, heads, token sets: symbolic until they meet a layout |
-//! | [`spec`] | what a run depends on, as plain data: [`spec::Experiment`] and its interventions |
+//! | [`spec`] | what a run depends on, as plain data: [`spec::Experiment`], its interventions, sweeps |
 //! | [`model`] | CLIP tower, projector, LLaMA decoder with hook points; config, weights (float, quantised, GGUF), tokenizer, pictures |
 //! | [`lens`] | residual rows to words: top-k, entropy, probability of a word |
 //! | [`intervene`] | interventions compiled to hooks on the forward pass |
@@ -34,8 +35,14 @@
 //! one-slot mailbox: a newer request replaces a waiting one and cancels a running one between two layers. The engine
 //! answers with ever fuller [`engine::trace::Trace`]s of that id, the level on screen first.
 //!
+//! # A sweep
+//! [`spec::SweepSpec`] says which token of the clean answer is watched and what is taken away, one at a time. The request
+//! goes through the same mailbox; the engine keeps its clean run, lets many sequences leave it at the same row in one
+//! forward ([`model::Llava`]'s `llama.resume_batch`), and answers with ever fuller [`engine::sweep::Sweep`]s. An edit
+//! stops a sweep; asked for again, it goes on where it was. Interventions of the session are not applied to it.
+//!
 //! # Invariants
-//! - The window never touches a tensor, never waits, and shows no number that is not in a trace.
+//! - The window never touches a tensor, never waits, and shows no number that is not in a trace or a sweep.
 //! - The model never hears of ablation or of lenses; it only has [`model::hooks`]. Nothing is registered on it.
 //! - The session cannot run anything, and only [`session::update`] changes it.
 //! - A run is a pure function of weights, picture and experiment; what the engine keeps only saves time
@@ -51,6 +58,8 @@
 //! - **level**: 0 is what enters the decoder, n is the residual stream after n blocks; there are `n_layers + 1`.
 //! - **block** (`layers` in the files): a decoder block, from 0; level n + 1 is what leaves block n.
 //! - **ablation**: rows of patches at a level are replaced. **Attention knockout**: scores of (query, key) become −∞.
+//! - **sweep**: the clean run again and again, each time with one unit taken away; a unit's **loss** is what the watched
+//!   token loses by that, positive where the unit helps the token.
 //! - **clean run / baseline**: the run without interventions. **Edited run**: the run with them.
 //! - **logit lens**: softmax(lm_head(final_norm(residual))).
 //!

@@ -15,10 +15,14 @@ use std::time::Instant;
 
 use egui::{Event, Modifiers, PointerButton, Pos2};
 use egui_kittest::kittest::Queryable as _;
+use patchglass::engine::protocol::{Event as EngineEvent, Monitor, RunId};
+use patchglass::engine::sweep::Sweep;
 use patchglass::engine::trace::Trace;
+use patchglass::engine::{Engine, EngineOptions};
+use patchglass::error::Error;
 use patchglass::index::Patch;
 use patchglass::session::Session;
-use patchglass::spec::PictureSource;
+use patchglass::spec::{PictureSource, SweepKind};
 use real::{App, open, settle, value};
 
 const BEFORE: &str = "A crab, a dinosaur and a banana on the snow.";
@@ -177,6 +181,74 @@ fn a_drag_over_30_patches_ends_in_one_run_of_the_last_state() {
             .is_empty(),
         "one undo step"
     );
+}
+
+/// Patches of an object of a sample, by the word of its caption.
+fn object(scene: &str, word: &str) -> Vec<usize> {
+    let scenes = include_str!("../assets/demo/samples/scenes.json");
+    let scenes: serde_json::Value = serde_json::from_str(scenes).unwrap();
+    let scenes = scenes.as_array().unwrap();
+    let scene = scenes.iter().find(|s| s["file"] == scene).unwrap();
+    let objects = scene["objects"].as_array().unwrap();
+    let object = objects.iter().find(|o| o["word"] == word).unwrap();
+    serde_json::from_value(object["patches"].clone()).unwrap()
+}
+
+#[test]
+fn a_sweep_finds_the_patches_that_a_word_comes_from() {
+    let mut session = Session::demo();
+    session.view.sweep.block = 4;
+    let mut harness = open(session.clone());
+    settle(&mut harness);
+    harness.get_by_label("Watch token 4 ␣dinosaur").click();
+    harness.step();
+    harness.key_press(egui::Key::I);
+    harness.step();
+    settle(&mut harness);
+    let found = harness.state().sweep(SweepKind::Patches).unwrap();
+    let losses = found.patch_losses(|effect| effect.log_prob);
+    let mean = |patches: &[usize], inside: bool| {
+        let chosen = (0..losses.len()).filter(|patch| patches.contains(patch) == inside);
+        let chosen: Vec<f32> = chosen.map(|patch| losses[patch]).collect();
+        chosen.iter().sum::<f32>() / chosen.len() as f32
+    };
+    let dinosaur = object("scene-4.png", "dinosaur");
+    let (inside, outside) = (mean(&dinosaur, true), mean(&dinosaur, false));
+    let others = ["crab", "banana"].map(|word| mean(&object("scene-4.png", word), true));
+    println!(
+        "nats that the word loses, mean per patch: {inside:.3} in the dinosaur, {outside:.3} outside, {others:.3?} in crab and banana"
+    );
+    assert!(inside > 3.0 * outside);
+    assert!(others.iter().all(|other| inside > 1.5 * other));
+    // The engine alone, as the command line asks it, finds the same numbers.
+    let request = session.sweep_spec(RunId(1));
+    let mut engine = Engine::new(EngineOptions::default()).unwrap();
+    let mut few = FirstFew(None);
+    let stopped = engine.sweep(&request, &found.spec, &mut few);
+    assert!(matches!(stopped, Err(Error::Cancelled)));
+    let alone = few.0.unwrap();
+    assert_eq!(alone.baseline, found.baseline);
+    let pairs = alone.effects.iter().zip(&found.effects);
+    let pairs: Vec<_> = pairs.filter(|(alone, _)| alone.is_some()).collect();
+    assert!(!pairs.is_empty() && pairs.len() < found.units.len());
+    assert!(pairs.iter().all(|(alone, found)| alone == found));
+}
+
+/// Stops a sweep after its first units and keeps what came of them.
+struct FirstFew(Option<std::sync::Arc<Sweep>>);
+
+impl Monitor for FirstFew {
+    fn cancelled(&self) -> bool {
+        self.0.as_ref().is_some_and(|sweep| sweep.n_done() >= 4)
+    }
+    fn shown_level(&self) -> Option<usize> {
+        None
+    }
+    fn emit(&mut self, event: EngineEvent) {
+        if let EngineEvent::Sweep(sweep) = event {
+            self.0 = Some(sweep);
+        }
+    }
 }
 
 /// Bad input in the window: the same sentence as on the command line, and the window goes on.

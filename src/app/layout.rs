@@ -20,6 +20,7 @@ impl PatchglassApp {
             trace: self.runs.trace(),
             previous: self.runs.previous(),
             progress: self.runs.progress(),
+            sweeps: self.runs.sweeps(),
             error: self.runs.error(),
             theme,
             commands: &self.commands,
@@ -72,7 +73,7 @@ impl PatchglassApp {
     }
 }
 
-/// Question, answers and interventions, at the right.
+/// Question, answers, interventions and sweeps, at the right.
 fn side_panel(
     view: &ViewCtx<'_>,
     ui: &mut Ui,
@@ -95,6 +96,8 @@ fn side_panel(
                     panels.answer.ui(view, ui);
                     divider(view, ui);
                     panels.interventions.ui(view, ui, actions);
+                    divider(view, ui);
+                    panels.sweep.ui(view, ui, actions);
                 });
         });
     });

@@ -9,8 +9,8 @@ use egui::Context;
 use super::PatchglassApp;
 use crate::dialogs::{Outcome, Pick};
 use crate::index::PatchSet;
-use crate::session::{Command, Session, Tool};
-use crate::spec::{Ablation, Intervention, ModelSource, PictureSource};
+use crate::session::{Command, HeatKind, Session, Tool};
+use crate::spec::{Ablation, Intervention, ModelSource, PictureSource, SweepKind};
 use crate::ui::level_strip::level_after;
 use crate::ui::shortcuts::Action;
 
@@ -64,6 +64,7 @@ impl PatchglassApp {
             }
             A::Play => self.panels.level_strip.toggle(ctx.input(|i| i.time)),
             A::Stop => self.runs.cancel(),
+            A::Sweep => self.start_sweep(),
             A::DismissError => self.runs.dismiss_error(),
             A::Keys => self.panels.show_keys = !self.panels.show_keys,
             A::About => self.panels.show_about = !self.panels.show_about,
@@ -71,6 +72,15 @@ impl PatchglassApp {
             A::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
             _ => {}
         }
+    }
+
+    /// Starts the sweep, or goes on with it; one over patches is watched on the picture.
+    fn start_sweep(&mut self) {
+        let view = &self.session.view;
+        if view.sweep.kind == SweepKind::Patches && view.heat != HeatKind::Importance {
+            self.commands.send(Command::SetHeat(HeatKind::Importance));
+        }
+        self.runs.want_sweep();
     }
 
     fn step_level(&mut self, action: &Action) {

@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
+use super::sweeps::Sweeps;
 use crate::engine::protocol::{Event, RunId, Runner, Stage};
 use crate::engine::trace::Trace;
 use crate::engine::worker::{EngineHandle, Wake};
 use crate::error::Result;
 use crate::session::Session;
 use crate::ui::status::LastRun;
+use crate::ui::sweep_view::SweepView;
 
 pub struct Runs {
     engine: Option<EngineHandle>,
@@ -20,6 +22,7 @@ pub struct Runs {
     previous: Option<Arc<Trace>>,
     error: Option<String>,
     last: LastRun,
+    sweeps: Sweeps,
 }
 
 impl Runs {
@@ -38,6 +41,7 @@ impl Runs {
             previous: None,
             error,
             last: LastRun::None,
+            sweeps: Sweeps::default(),
         }
     }
 
@@ -46,6 +50,9 @@ impl Runs {
         let Some(engine) = &self.engine else {
             return;
         };
+        if self.sweeps.is_running() {
+            self.sweeps.stop();
+        }
         self.newest += 1;
         self.running = true;
         let first = self.trace.is_none() && self.previous.is_none();
@@ -58,6 +65,27 @@ impl Runs {
         engine.request(session.run_spec(RunId(self.newest)));
     }
 
+    /// Asks for the session's sweep, or for the rest of one that was stopped; it starts when the run is through.
+    pub fn want_sweep(&mut self) {
+        if !self.sweeps.is_running() {
+            self.sweeps.want();
+        }
+    }
+
+    /// Starts the sweep that waits, if nothing runs.
+    pub fn start_wanted_sweep(&mut self, session: &Session) {
+        if self.running || !self.sweeps.is_wanted() {
+            return;
+        }
+        let (Some(engine), true) = (&self.engine, self.trace.is_some()) else {
+            return self.sweeps.stop();
+        };
+        self.newest += 1;
+        let id = RunId(self.newest);
+        self.sweeps.begin(id);
+        engine.request(session.sweep_spec(id));
+    }
+
     pub fn set_shown_level(&self, level: usize) {
         if let Some(engine) = &self.engine {
             engine.set_shown_level(level);
@@ -66,10 +94,14 @@ impl Runs {
 
     /// Stops what runs; the last result stays.
     pub fn cancel(&mut self) {
-        if let Some(engine) = &self.engine
-            && self.running
-        {
+        let Some(engine) = &self.engine else {
+            return;
+        };
+        if self.running || self.sweeps.is_running() {
             engine.cancel();
+        }
+        self.sweeps.stop();
+        if self.running {
             self.finish(LastRun::Cancelled);
         }
     }
@@ -92,8 +124,15 @@ impl Runs {
         let id = match &event {
             Event::Progress { id, .. } | Event::Failed { id, .. } | Event::Cancelled { id } => *id,
             Event::Trace(trace) => trace.id,
+            Event::Sweep(sweep) => sweep.id,
         };
-        if !self.running || id.0 != self.newest {
+        if id.0 != self.newest {
+            return;
+        }
+        if self.sweeps.is_running() {
+            return self.take_of_sweep(event);
+        }
+        if !self.running {
             return;
         }
         match event {
@@ -101,8 +140,26 @@ impl Runs {
                 stage, fraction, ..
             } => self.progress = Some((stage, fraction)),
             Event::Trace(trace) => self.merge(trace),
+            Event::Sweep(_) => {}
             Event::Failed { message, .. } => self.fail(message),
             Event::Cancelled { .. } => self.finish(LastRun::Cancelled),
+        }
+    }
+
+    fn take_of_sweep(&mut self, event: Event) {
+        match event {
+            Event::Sweep(sweep) => {
+                if self.sweeps.take(sweep) {
+                    self.sweeps.stop();
+                    self.error = None;
+                }
+            }
+            Event::Failed { message, .. } => {
+                self.sweeps.stop();
+                self.error = Some(message);
+            }
+            Event::Cancelled { .. } => self.sweeps.stop(),
+            Event::Progress { .. } | Event::Trace(_) => {}
         }
     }
 
@@ -125,6 +182,9 @@ impl Runs {
         self.running = false;
         self.progress = None;
         self.last = last;
+        if last != LastRun::Done {
+            self.sweeps.stop();
+        }
         // A run that stopped half-way leaves the last complete one on the screen.
         if last != LastRun::Done
             && self.previous.is_some()
@@ -166,6 +226,10 @@ impl Runs {
 
     pub fn running(&self) -> bool {
         self.running
+    }
+
+    pub fn sweeps(&self) -> SweepView<'_> {
+        self.sweeps.view()
     }
 
     pub fn last(&self) -> LastRun {

@@ -7,6 +7,8 @@ mod info;
 mod lens;
 mod result;
 mod run;
+mod sweep;
+mod sweep_file;
 mod terminal;
 
 use std::ffi::OsString;
@@ -27,6 +29,8 @@ const EXAMPLES: &str = "Examples:
   patchglass run session.json --out results --dump
   patchglass run session.json --out - | jq .edited.answer.text
   patchglass lens photo.jpg --level 25 --model ~/llava-1.5-7b-hf --png words.png
+  patchglass sweep patches photo.jpg --token 4 --out importance.csv
+  patchglass sweep layers session.json --window 3 --out layers.json
   patchglass photo.jpg --model ~/llava-1.5-7b-hf --dtype q4k
   patchglass photo.jpg --model ~/ggml-model-q4_k.gguf
   patchglass info ~/llava-1.5-7b-hf           what it is, and what fits into this machine's memory";
@@ -54,6 +58,8 @@ enum Command {
     /// Print the word that the logit lens finds in every patch, and draw them into the picture
     #[command(after_help = "Example: patchglass lens photo.png --level 7 --png words.png")]
     Lens(lens::LensArgs),
+    /// Sweep over patches, blocks or heads: what a token of the clean answer depends on
+    Sweep(sweep::SweepArgs),
     /// Describe a model: architecture, sizes, grid, memory needed, and whether it fits
     #[command(after_help = "Example: patchglass info ~/llava-1.5-7b-hf")]
     Info(info::InfoArgs),
@@ -94,6 +100,7 @@ impl Compute {
             dtype,
             cache: (self.cache_dir.clone()).map_or(CacheFolder::Platform, CacheFolder::At),
             whole_runs: self.whole_runs,
+            batch_rows: None,
         })
     }
 
@@ -119,6 +126,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
     match cli.command {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Lens(args)) => lens::lens(&args),
+        Some(Command::Sweep(args)) => sweep::sweep(&args),
         Some(Command::Info(args)) => info::info(&args),
         Some(Command::Bench(args)) => bench::bench(&args),
         None => open_window(&cli),
@@ -209,6 +217,6 @@ fn show(session: Session, path: Option<PathBuf>, options: EngineOptions) -> Resu
 #[cfg(not(feature = "gui"))]
 fn show(_session: Session, _path: Option<PathBuf>, _options: EngineOptions) -> Result<()> {
     Err(Error::input(
-        "this build has no window: use `patchglass run`, `lens` or `info`, or build with the feature gui",
+        "this build has no window: use `patchglass run`, `lens`, `sweep` or `info`, or build with the feature gui",
     ))
 }

@@ -2,10 +2,38 @@
 
 use candle_core::{DType, Tensor};
 
+use super::run::Engine;
 use super::state::RunState;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::hooks::{Chain, HookPoint, HookSite, Hooks};
 use crate::model::{KvCache, Llava};
+
+impl Engine {
+    /// Tensors of the contract's dump, of the last run's edited side: name, shape, values.
+    ///
+    /// # Errors
+    /// No run yet; a failing device.
+    pub fn dump(&mut self, patterns: bool) -> Result<Vec<Named>> {
+        collect(self.last_parts()?, patterns)
+    }
+
+    fn last_parts(&mut self) -> Result<Parts<'_>> {
+        let none = || Error::internal("there is no run to dump");
+        let (_, model) = self.model.as_ref().ok_or_else(none)?;
+        let picture = self.picture.as_ref().ok_or_else(none)?;
+        let kept = self
+            .edited
+            .as_mut()
+            .or(self.clean.as_mut())
+            .ok_or_else(none)?;
+        Ok(Parts {
+            model,
+            pixel_values: &picture.pixel_values,
+            visual: &picture.visual,
+            state: &mut kept.state,
+        })
+    }
+}
 
 /// Name, shape and values of a tensor, f32.
 pub type Named = (String, Vec<usize>, Vec<f32>);

@@ -95,6 +95,7 @@ impl Engine {
     /// Takes over a model that was made elsewhere, as if it had been loaded from `source`.
     pub fn adopt(&mut self, source: ModelSource, model: Llava) {
         (self.picture, self.prefix, self.clean, self.edited) = (None, None, None, None);
+        self.sweeps.clear();
         self.model = Some((source, Arc::new(model)));
     }
 

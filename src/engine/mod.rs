@@ -3,6 +3,7 @@
 //! [`protocol`] and [`trace`] are that plain data and name no tensor. [`Engine::run`] blocks and has no thread of
 //! its own; [`worker`] is the one thread around it. What a run can reuse (weights, picture, clean run) the engine keeps.
 
+mod batches;
 mod checkpoint;
 mod device;
 mod dump;
@@ -19,6 +20,7 @@ pub mod plan;
 pub mod protocol;
 mod run;
 mod state;
+pub mod sweep;
 pub mod trace;
 pub mod worker;
 

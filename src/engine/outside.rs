@@ -110,11 +110,16 @@ fn load_vector(path: &Path, d_model: usize, device: &Device, dtype: DType) -> Re
 /// Stamps of the files that replacements come from.
 pub(super) fn stamps(experiment: &Experiment) -> Vec<Option<FileStamp>> {
     let stamp = |row: &Intervention| match row {
-        Intervention::Ablation(a) => match &a.with {
-            Replacement::MeanOf(path) | Replacement::Image(path) => FileStamp::of(path),
-            _ => None,
-        },
+        Intervention::Ablation(a) => stamp_of(&a.with),
         Intervention::AttentionKnockout(_) => None,
     };
     experiment.interventions.iter().map(stamp).collect()
+}
+
+/// Stamp of the file that a replacement comes from.
+pub(super) fn stamp_of(with: &Replacement) -> Option<FileStamp> {
+    match with {
+        Replacement::MeanOf(path) | Replacement::Image(path) => FileStamp::of(path),
+        _ => None,
+    }
 }

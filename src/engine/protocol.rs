@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::sweep::Sweep;
 use super::trace::Trace;
-use crate::spec::{Experiment, Readout};
+use crate::spec::{Experiment, Readout, SweepSpec};
 
 /// Names one request; later requests have larger numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -40,6 +41,8 @@ pub struct RunSpec {
     pub readout: Readout,
     /// The level on screen; it is read first. `None` for the model's default level.
     pub shown_level: Option<usize>,
+    /// Sweep over the experiment's clean run instead of running it.
+    pub sweep: Option<SweepSpec>,
 }
 
 /// What the engine is doing.
@@ -53,6 +56,7 @@ pub enum Stage {
     EditedRun,
     Lens,
     Answer,
+    Sweep,
 }
 
 impl Stage {
@@ -67,6 +71,7 @@ impl Stage {
             Self::EditedRun => "edited run",
             Self::Lens => "reading the words",
             Self::Answer => "answering",
+            Self::Sweep => "sweeping",
         }
     }
 }
@@ -82,6 +87,8 @@ pub enum Event {
     },
     /// Everything known so far about the run `trace.id`; the last one of a run is `complete`.
     Trace(Arc<Trace>),
+    /// Everything known so far about a sweep, after every batch; the last one of a request is complete.
+    Sweep(Arc<Sweep>),
     Failed {
         id: RunId,
         message: String,
@@ -104,7 +111,7 @@ pub trait Monitor {
 /// Something that can carry out requests: the engine, or a stand-in for it in a test of the window.
 pub trait Runner {
     /// Carries out one request and tells the monitor about it; the last event of a run that succeeds is a
-    /// complete [`Event::Trace`].
+    /// complete [`Event::Trace`], of a sweep a complete [`Event::Sweep`].
     ///
     /// # Errors
     /// The monitor's wish to stop, bad input, a failing device.

@@ -4,6 +4,7 @@
 //! edited run) is keyed by exactly those and only saves time. No threads here, no windows.
 
 mod read;
+mod sweep;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,6 +12,7 @@ use std::time::Instant;
 use candle_core::Device;
 
 use super::checkpoint::{CacheFolder, checkpoint};
+use super::device;
 use super::job::{Job, Which, ms};
 use super::kept::{Kept, Prefix};
 use super::outside::{self, Outside, target};
@@ -19,7 +21,6 @@ use super::plan::Plan;
 use super::protocol::{DTypeChoice, DeviceChoice, Event, Monitor, RunSpec, Runner, Stage};
 use super::state::{RunState, Watch};
 use super::trace::{Timing, Trace};
-use super::{device, dump};
 use crate::error::{Error, Result};
 use crate::intervene::{CompiledSet, Donor};
 use crate::model::numbers::Numbers;
@@ -34,6 +35,8 @@ pub struct EngineOptions {
     pub cache: CacheFolder,
     /// Compute every row of every run: the slow twin of what an edit normally takes.
     pub whole_runs: bool,
+    /// Rows that a batch of a sweep has at most; `None` for what suits the device.
+    pub batch_rows: Option<usize>,
 }
 
 /// The model, its device, and what the last runs left.
@@ -43,12 +46,15 @@ pub struct Engine {
     cache: CacheFolder,
     pub(super) is_warm: bool,
     pub(super) whole_runs: bool,
+    batch_rows: Option<usize>,
     pub(super) model: Option<(ModelSource, Arc<Llava>)>,
     pub(super) picture: Option<EncodedPicture>,
     pub(super) n_pictures: u64,
     pub(super) prefix: Option<Prefix>,
     pub(super) clean: Option<Kept>,
     pub(super) edited: Option<Kept>,
+    /// At most one of each kind.
+    pub(super) sweeps: Vec<sweep::KeptSweep>,
 }
 
 impl Engine {
@@ -64,12 +70,14 @@ impl Engine {
             numbers,
             cache: options.cache,
             whole_runs: options.whole_runs,
+            batch_rows: options.batch_rows,
             model: None,
             picture: None,
             n_pictures: 0,
             prefix: None,
             clean: None,
             edited: None,
+            sweeps: Vec::new(),
         })
     }
 
@@ -94,6 +102,7 @@ impl Engine {
         // Two large models may not fit at once: the old one goes first, with everything made by it.
         (self.model, self.picture) = (None, None);
         (self.prefix, self.clean, self.edited) = (None, None, None);
+        self.sweeps.clear();
         let options = LoadOptions {
             device: self.device.clone(),
             numbers: self.numbers,
@@ -137,31 +146,6 @@ impl Engine {
             self.read_levels(&mut job, which, &levels, monitor)?;
         }
         Ok(self.emit(&job, true, monitor))
-    }
-
-    /// Tensors of the contract's dump, of the last run's edited side: name, shape, values.
-    ///
-    /// # Errors
-    /// No run yet; a failing device.
-    pub fn dump(&mut self, patterns: bool) -> Result<Vec<dump::Named>> {
-        dump::collect(self.last_parts()?, patterns)
-    }
-
-    fn last_parts(&mut self) -> Result<dump::Parts<'_>> {
-        let none = || Error::internal("there is no run to dump");
-        let (_, model) = self.model.as_ref().ok_or_else(none)?;
-        let picture = self.picture.as_ref().ok_or_else(none)?;
-        let kept = self
-            .edited
-            .as_mut()
-            .or(self.clean.as_mut())
-            .ok_or_else(none)?;
-        Ok(dump::Parts {
-            model,
-            pixel_values: &picture.pixel_values,
-            visual: &picture.visual,
-            state: &mut kept.state,
-        })
     }
 
     /// Everything before the first forward pass.
@@ -442,6 +426,9 @@ impl Engine {
 
 impl Runner for Engine {
     fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<()> {
-        Self::run(self, spec, monitor).map(drop)
+        match &spec.sweep {
+            Some(sweep) => self.sweep(spec, sweep, monitor).map(drop),
+            None => Self::run(self, spec, monitor).map(drop),
+        }
     }
 }

@@ -135,7 +135,7 @@ impl Hooks for Recorder<'_, '_> {
 }
 
 /// Stops a pass that nothing else is to be told of.
-struct CancelCheck<'a, 'b>(&'a Watch<'b>);
+pub(super) struct CancelCheck<'a, 'b>(pub &'a Watch<'b>);
 
 impl Hooks for CancelCheck<'_, '_> {
     fn wants(&self, at: HookPoint) -> bool {
@@ -190,14 +190,9 @@ impl RunState {
         hooks.set_prefix(base.resid.clone());
         let mut recorder = Recorder::new(model.facts.n_layers, watch);
         recorder.copied = Some((&base.resid, &plan.changed_from));
-        let from = Base {
-            resid: &base.resid,
-            cache: base.prompt_cache.clone(),
-        };
         let mut chain = Chain(vec![&mut hooks, &mut recorder]);
-        let (last, cache) = model
-            .llama
-            .resume(embeds, &from, &plan.rows_from, &mut chain)?;
+        let (last, cache) =
+            (model.llama).resume(embeds, &base.base(), &plan.rows_from, &mut chain)?;
         let computed = recorder.resid.into_iter().enumerate();
         let resid = computed
             .map(|(level, x)| x.unwrap_or_else(|| base.resid[level].clone()))
@@ -260,6 +255,14 @@ impl RunState {
         self.prompt_cache = longer.prompt_cache.first(n)?;
         self.cache = self.prompt_cache.clone();
         Ok(())
+    }
+
+    /// What other passes over the same first positions can go on from.
+    pub fn base(&self) -> Base<'_> {
+        Base {
+            resid: &self.resid,
+            cache: self.prompt_cache.clone(),
+        }
     }
 
     /// Rows of the patches at a level, `[patch, d_model]`.

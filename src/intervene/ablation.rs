@@ -58,6 +58,16 @@ pub(super) fn apply(
     Ok(Tensor::cat(&sources, 0)?.index_select(&index, 0)?)
 }
 
+/// What would stand in the place of each patch if it were ablated: `[1 or patch, d_model]`, one row for all or one for
+/// each. `clean` are the patches' rows at that level, `[patch, d_model]`.
+///
+/// # Errors
+/// A donor of another width; a failing device.
+pub fn replacing_rows(donor: &Donor, clean: &Tensor) -> Result<Tensor> {
+    let patches: Vec<usize> = (0..clean.dim(0)?).collect();
+    Ok(donor_rows(donor, clean, &patches)?.to_dtype(clean.dtype())?)
+}
+
 /// The replacing rows: one for all, or one per ablated patch. At least one row.
 fn donor_rows(donor: &Donor, clean: &Tensor, patches: &[usize]) -> Result<Tensor> {
     let (n_patches, d_model) = clean.dims2()?;

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use super::ablation::{self, CompiledAblation, Donor};
 use super::attention_knockout::{self, CompiledKnockout};
 use crate::error::{Error, Result};
-use crate::index::TokenLayout;
+use crate::index::{PatchGrid, PatchSet, TokenLayout};
 use crate::model::hooks::{HookPoint, HookSite, Hooks};
 use crate::spec::{Ablation, AttentionKnockout, Intervention, Replacement};
 
@@ -78,22 +78,16 @@ impl CompiledSet {
                 self.target.n_layers - 1
             )));
         }
-        let donor_patch = match a.with {
-            Replacement::Patch(patch) => {
-                Some(crate::index::PatchSet::from_iter([patch]).indices(grid)?)
-            }
-            _ => None,
+        let is_used = a.enabled && !patches.is_empty();
+        // A patch outside the grid is an error in a row that is off, too; files are only read for rows that are on.
+        let mut load = |with: &Replacement, level| match is_used {
+            true => outside(with, level),
+            false => Ok(Donor::Zero),
         };
-        if !a.enabled || patches.is_empty() {
+        let donor = donor_of(&a.with, a.layer, grid, &mut load)?;
+        if !is_used {
             return Ok(());
         }
-        let donor = match (&a.with, donor_patch.as_deref()) {
-            (Replacement::Mean, _) => Donor::Mean,
-            (Replacement::Zero, _) => Donor::Zero,
-            (Replacement::Noise(seed), _) => Donor::Noise(*seed),
-            (Replacement::Patch(_), Some([patch])) => Donor::Patch(*patch),
-            (other, _) => outside(other, a.layer)?,
-        };
         self.ablations
             .entry(a.layer)
             .or_default()
@@ -171,6 +165,28 @@ impl CompiledSet {
             None => None,
         })
     }
+}
+
+/// What takes a patch's place at a level; `outside` loads what comes from elsewhere.
+///
+/// # Errors
+/// A patch outside the grid; what `outside` meets.
+pub fn donor_of(
+    with: &Replacement,
+    level: usize,
+    grid: PatchGrid,
+    outside: &mut dyn FnMut(&Replacement, usize) -> Result<Donor>,
+) -> Result<Donor> {
+    Ok(match with {
+        Replacement::Mean => Donor::Mean,
+        Replacement::Zero => Donor::Zero,
+        Replacement::Noise(seed) => Donor::Noise(*seed),
+        Replacement::Patch(patch) => {
+            let index = PatchSet::from_iter([*patch]).indices(grid)?;
+            Donor::Patch(index.first().copied().unwrap_or(0))
+        }
+        Replacement::MeanOf(_) | Replacement::Image(_) => outside(with, level)?,
+    })
 }
 
 impl Hooks for CompiledSet {

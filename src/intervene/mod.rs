@@ -6,6 +6,8 @@
 mod ablation;
 mod attention_knockout;
 mod compiled;
+mod packed;
 
-pub use ablation::Donor;
-pub use compiled::{CompiledSet, Target};
+pub use ablation::{Donor, replacing_rows};
+pub use compiled::{CompiledSet, Target, donor_of};
+pub use packed::{PackedKnockouts, Pairs, Variant};

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use super::ops;
 use crate::error::Result;
 
-/// Rotated keys and values, `[kv_head, position, d_head]` per block.
+/// Rotated keys and values, `[kv_head, position, d_head]` per block; of several sequences `[batch * kv_head, ..]`.
 #[derive(Clone, Debug)]
 pub struct KvCache {
     blocks: Vec<Option<(Tensor, Tensor)>>,
@@ -49,6 +49,26 @@ impl KvCache {
             _ => None,
         };
         Ok(())
+    }
+
+    /// Takes the first `n` positions of a block over from another cache, once for each of `batch` sequences.
+    pub(super) fn start_batch_from(
+        &mut self,
+        layer: usize,
+        other: &Self,
+        n: usize,
+        batch: usize,
+    ) -> Result<()> {
+        self.start_from(layer, other, n)?;
+        if let (Some((k, v)), true) = (&mut self.blocks[layer], batch > 1) {
+            (*k, *v) = (k.repeat((batch, 1, 1))?, v.repeat((batch, 1, 1))?);
+        }
+        Ok(())
+    }
+
+    /// Lets the keys and values of a block go.
+    pub(super) fn forget(&mut self, layer: usize) {
+        self.blocks[layer] = None;
     }
 
     /// Appends the new rows of a block and gives all keys and values back.

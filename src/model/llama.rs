@@ -3,10 +3,12 @@
 //! Activations are 2-D, `[position, d_model]`: one sequence at a time. It knows nothing of pictures, interventions
 //! or lenses. Names are the checkpoint's.
 
+mod batch;
 mod block;
 
 use candle_core::{DType, Device, Tensor};
 
+pub use self::batch::SideBySide;
 use self::block::{Block, Positions};
 use super::config::TextConfig;
 use super::hooks::Hooks;

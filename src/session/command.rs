@@ -2,6 +2,7 @@
 //!
 //! Names, tooltips and keys of the commands are the window's matter and live in its table.
 
+use super::sweep_settings::SweepSettings;
 use super::view_state::{HeatKind, Tool};
 use crate::index::{Patch, PatchGrid, PatchSet};
 use crate::spec::{Crop, Intervention, ModelSource, PictureSource};
@@ -59,6 +60,7 @@ pub enum Command {
     },
     SetSelection(PatchSet),
     SetActiveRow(Option<usize>),
+    SetSweep(SweepSettings),
     /// The engine told the grid of the loaded model.
     SetGrid(PatchGrid),
 }

@@ -275,6 +275,8 @@ fn relative(path: &Path, folder: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::{HeatKind, SweepSettings};
+    use crate::spec::SweepKind;
 
     const TEXT: &str = r#"{"version": 1, "image": "a/b.png", "prompt": "What?", "model": "owner/name",
         "interventions": [{"type": "ablation", "patches": "r1c1", "with": {"mean_of": "m.safetensors"}}],
@@ -334,5 +336,22 @@ mod tests {
         let text = TEXT.replace("r1c1", "r1");
         let error = parse(&text, Path::new("s.json")).unwrap_err().to_string();
         assert!(error.contains("interventions[0]"), "{error}");
+    }
+
+    #[test]
+    fn the_settings_of_a_sweep_are_saved() {
+        let mut session = parse(TEXT, Path::new("s.json")).unwrap();
+        let text = to_text(&session, Path::new("")).unwrap();
+        assert!(!text.contains("\"sweep\""), "the defaults need no room");
+        session.view.heat = HeatKind::Importance;
+        session.view.sweep = SweepSettings {
+            kind: SweepKind::Heads,
+            token: 3,
+            with: Replacement::Noise(4),
+            keys: "patches:r1c1-r2c4".parse().unwrap(),
+            ..SweepSettings::default()
+        };
+        let text = to_text(&session, Path::new("")).unwrap();
+        assert_eq!(parse(&text, Path::new("s.json")).unwrap(), session);
     }
 }

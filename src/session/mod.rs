@@ -6,11 +6,13 @@
 mod command;
 pub mod file;
 mod history;
+mod sweep_settings;
 mod update;
 mod view_state;
 
 pub use command::{Command, GestureId};
 pub use history::History;
+pub use sweep_settings::{Measure, SweepSettings};
 pub use update::{Effects, update};
 pub use view_state::{HeatKind, Tool, ViewState};
 
@@ -56,6 +58,15 @@ impl Session {
             experiment: self.experiment.clone(),
             readout: self.readout.clone(),
             shown_level: self.view.level,
+            sweep: None,
+        }
+    }
+
+    /// The request that sweeps over this session's clean run, as its view says.
+    pub fn sweep_spec(&self, id: RunId) -> RunSpec {
+        RunSpec {
+            sweep: Some(self.view.sweep.spec()),
+            ..self.run_spec(id)
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::SweepSettings;
 use crate::index::PatchSet;
 
 /// What the heat map shows.
@@ -20,15 +21,18 @@ pub enum HeatKind {
     Word,
     /// Relative change of the residual row against the clean run.
     Change,
+    /// What the watched token of the answer loses without the patch, by a sweep over the patches.
+    Importance,
 }
 
 impl HeatKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::TopProbability,
         Self::Entropy,
         Self::Norm,
         Self::Word,
         Self::Change,
+        Self::Importance,
         Self::Off,
     ];
 }
@@ -63,6 +67,12 @@ pub struct ViewState {
     /// The intervention that is chosen in the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_row: Option<usize>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub sweep: SweepSettings,
+}
+
+fn is_default(sweep: &SweepSettings) -> bool {
+    *sweep == SweepSettings::default()
 }
 
 impl Default for ViewState {
@@ -77,6 +87,7 @@ impl Default for ViewState {
             show_clean: false,
             selection: PatchSet::default(),
             active_row: None,
+            sweep: SweepSettings::default(),
         }
     }
 }

@@ -4,12 +4,14 @@
 //! is made of it: the serde forms below are the contract's words.
 
 mod intervention;
+mod sweep;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use intervention::{Ablation, AttentionKnockout, Intervention, Replacement};
+pub use sweep::{SweepKind, SweepOver, SweepSpec};
 
 /// Which weights.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]

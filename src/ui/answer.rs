@@ -1,6 +1,6 @@
 //! The answer before and after: tokens with their probabilities, what changed, and the first token's candidates.
 //!
-//! It reads the trace and sends nothing. Space is kept for what is not there yet, so that nothing jumps.
+//! It reads the trace; a click on a token of the answer before makes it the one that sweeps watch. Space is kept for what is not there yet, so that nothing jumps.
 
 use egui::{Color32, FontId, Rect, Response, Sense, Stroke, TextFormat, Ui, Vec2, pos2, vec2};
 
@@ -9,10 +9,14 @@ use super::labels::probability;
 use super::theme::{GRID, Theme};
 use super::{ViewCtx, candidates, style};
 use crate::engine::trace::{Answer, RunReadout, Trace, Vocabulary};
+use crate::session::{Command, SweepSettings};
+use crate::spec::SweepKind;
 
 /// Height of a line of tokens: the words, a gap, the bar, a gap to the next line.
 const LINE: f32 = 28.0;
 const BAR: f32 = 3.0;
+/// The name of the clean answer in the accessibility tree.
+const BEFORE: &str = "Answer before";
 /// Lines that are kept free for each answer.
 const MIN_LINES: usize = 2;
 
@@ -64,15 +68,7 @@ impl AnswerPanel {
         let (before, stale) = readable(ctx, |t| &t.baseline);
         heading(ui, ctx.theme, "before", &state_of(ctx, before, stale));
         let tokens = before.map_or_else(Vec::new, |(_, a)| plain(a));
-        let lines = row(
-            ui,
-            ctx,
-            "Answer before",
-            before,
-            &tokens,
-            stale,
-            self.lines_before,
-        );
+        let lines = row(ui, ctx, BEFORE, before, &tokens, stale, self.lines_before);
         self.lines_before = lines.max(self.lines_before);
         ui.add_space(GRID);
 
@@ -202,7 +198,13 @@ fn row(
     for (at, (token, place)) in tokens.iter().zip(&places).enumerate() {
         let place = place.translate(rect.min.to_vec2());
         draw(ui, ctx.theme, &vocabulary, token, place, opacity);
-        tooltip(ui, &response, &vocabulary, token, place, at);
+        let tip = tooltip_text(&vocabulary, token);
+        if name == BEFORE {
+            choice(ctx, ui, &response, &vocabulary, (token, at), place, tip);
+        } else {
+            let id = response.id.with(at);
+            ui.interact(place, id, Sense::hover()).on_hover_text(tip);
+        }
     }
     lines
 }
@@ -292,18 +294,7 @@ fn bar(ui: &Ui, theme: &Theme, prob: f32, place: Rect, opacity: f32) {
         .rect_filled(filled, 1.0, theme.text_weak.gamma_multiply(opacity));
 }
 
-fn tooltip(
-    ui: &Ui,
-    row: &Response,
-    vocabulary: &Vocabulary,
-    token: &Token,
-    place: Rect,
-    at: usize,
-) {
-    let response = ui.interact(place, row.id.with(at), Sense::hover());
-    if !response.hovered() {
-        return;
-    }
+fn tooltip_text(vocabulary: &Vocabulary, token: &Token) -> egui::RichText {
     let what = match token.mark {
         Mark::Plain => "",
         Mark::Removed => "only in the answer before\n",
@@ -314,5 +305,43 @@ fn tooltip(
         vocabulary.piece(token.id),
         probability(token.prob)
     );
-    response.on_hover_text(egui::RichText::new(text).monospace());
+    egui::RichText::new(text).monospace()
+}
+
+/// A token of the clean answer: a click makes it the one that sweeps watch, which is outlined once it was chosen.
+fn choice(
+    ctx: &ViewCtx<'_>,
+    ui: &Ui,
+    row: &Response,
+    vocabulary: &Vocabulary,
+    (token, at): (&Token, usize),
+    place: Rect,
+    tip: egui::RichText,
+) {
+    // Not focusable: the section "Sweep" has a menu of the same tokens.
+    let response = ui.interact(place, row.id.with(at), Sense::CLICK);
+    let settings = &ctx.session.view.sweep;
+    let is_watched = settings.token == at;
+    response.widget_info(|| {
+        let name = format!("Watch token {at} {}", vocabulary.piece(token.id));
+        egui::WidgetInfo::selected(egui::Role::Button, true, is_watched, name)
+    });
+    if response.clicked() && !is_watched {
+        let watched = SweepSettings {
+            token: at,
+            ..settings.clone()
+        };
+        ctx.commands.send(Command::SetSweep(watched));
+    }
+    let swept = SweepKind::ALL.iter().any(|kind| ctx.sweep(*kind).is_some());
+    if is_watched && (at > 0 || swept) {
+        let frame = place.expand2(vec2(1.0, 0.0)).with_max_y(place.min.y + 24.0);
+        let edge = Stroke::new(1.0, ctx.theme.accent);
+        ui.painter()
+            .rect_stroke(frame, 3.0, edge, egui::StrokeKind::Outside);
+    }
+    response.on_hover_ui(|ui| {
+        ui.label(tip);
+        ui.label("Click to watch it in sweeps");
+    });
 }

@@ -1,10 +1,17 @@
-//! What a heat map shows: from a level's readout and a kind to values, the ends of the scale and a name.
+//! What a heat map shows: from a level's readout or a sweep and a kind to values, the ends of the scale and a name.
 //!
-//! Pure; it knows no colour and draws nothing. Unknown values are NaN.
+//! Unknown values are NaN. It draws nothing but the colour scale of the legends.
+
+use egui::{Mesh, Rect, pos2};
 
 use super::ViewCtx;
+use super::sweep_view::{above_noise, loss_unit};
+use super::theme::over_picture;
+use crate::engine::sweep::Sweep;
 use crate::engine::trace::{LevelReadout, ModelFacts};
-use crate::session::HeatKind;
+use crate::render::colormap;
+use crate::session::{HeatKind, Measure};
+use crate::spec::SweepKind;
 
 /// One heat map, row-major over the patches.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,11 +24,42 @@ pub struct Heat {
 
 /// The heat map of the level on screen; `None` when it is off or nothing is read yet.
 pub fn of_view(ctx: &ViewCtx<'_>) -> Option<Heat> {
+    let view = &ctx.session.view;
+    if view.heat == HeatKind::Importance {
+        let sweep = ctx.sweep(SweepKind::Patches)?;
+        return Some(of_sweep(sweep, view.sweep.measure));
+    }
     let shown = ctx.shown()?;
     of_level(shown.readout, &shown.trace.model, ctx.session.view.heat)
 }
 
-/// The heat map of one level.
+/// The importance of the patches: what the watched token loses without them.
+pub fn of_sweep(sweep: &Sweep, measure: Measure) -> Heat {
+    let losses = sweep.patch_losses(|effect| measure.of(effect));
+    let values: Vec<f32> = losses
+        .into_iter()
+        .map(|loss| above_noise(loss, sweep, measure))
+        .collect();
+    let range = with_zero(&values, measure.of(&sweep.noise));
+    Heat {
+        kind: HeatKind::Importance,
+        values,
+        range,
+    }
+}
+
+/// The scale of losses: from the lowest to the highest, with 0 in it; never so narrow that rounding would fill it.
+pub fn with_zero(values: &[f32], noise: f32) -> (f32, f32) {
+    let (low, high) = extent(values);
+    (low.min(0.0), high.max(noise))
+}
+
+/// Where 0 lies on a scale, 0..=1; `None` at its ends, where the numbers say it.
+pub fn zero_in((low, high): (f32, f32)) -> Option<f32> {
+    (low < 0.0 && high > 0.0).then(|| -low / (high - low))
+}
+
+/// The heat map of one level; `None` for what is not read off levels.
 pub fn of_level(readout: &LevelReadout, model: &ModelFacts, kind: HeatKind) -> Option<Heat> {
     let n = model.grid.len();
     let padded = |values: &[f32]| -> Vec<f32> {
@@ -30,7 +68,7 @@ pub fn of_level(readout: &LevelReadout, model: &ModelFacts, kind: HeatKind) -> O
         values
     };
     let (values, range) = match kind {
-        HeatKind::Off => return None,
+        HeatKind::Off | HeatKind::Importance => return None,
         HeatKind::TopProbability => {
             let top = |patch| readout.top(patch).next().map_or(f32::NAN, |(_, p)| p);
             ((0..n).map(top).collect(), (0.0, 1.0))
@@ -80,6 +118,7 @@ pub fn label(kind: HeatKind) -> &'static str {
         HeatKind::Norm => "Residual norm",
         HeatKind::Word => "Probability of a word",
         HeatKind::Change => "Change against clean run",
+        HeatKind::Importance => "Importance (sweep)",
     }
 }
 
@@ -100,6 +139,9 @@ pub fn explanation(kind: HeatKind) -> &'static str {
         HeatKind::Change => {
             "How far the interventions moved the patch's vector: the distance to the clean run, relative to the clean vector's length."
         }
+        HeatKind::Importance => {
+            "What the watched token of the clean answer loses when the patch alone is ablated, by the sweep over patches. Cells that are not swept yet are empty; losses within rounding are 0."
+        }
     }
 }
 
@@ -109,18 +151,39 @@ pub fn short_unit(kind: HeatKind) -> &'static str {
         HeatKind::Entropy => "nats",
         HeatKind::Norm => "norm",
         HeatKind::Change => "rel.",
+        HeatKind::Importance => "lost",
         HeatKind::Off | HeatKind::TopProbability | HeatKind::Word => "prob.",
     }
 }
 
 /// The unit of the numbers, for the legend.
-pub fn unit(kind: HeatKind) -> &'static str {
+pub fn unit(kind: HeatKind, measure: Measure) -> &'static str {
     match kind {
         HeatKind::Entropy => "nats",
         HeatKind::Norm => "L2 norm",
         HeatKind::Change => "relative",
+        HeatKind::Importance => loss_unit(measure),
         HeatKind::Off | HeatKind::TopProbability | HeatKind::Word => "probability",
     }
+}
+
+/// The colour scale from left to right.
+pub fn scale_mesh(bar: Rect) -> Mesh {
+    let mut mesh = Mesh::default();
+    let n = 48;
+    for i in 0..=n {
+        let t = i as f32 / n as f32;
+        let color = over_picture::rgb(colormap::color(t, (0.0, 1.0)).unwrap_or_default());
+        let x = bar.left() + t * bar.width();
+        mesh.colored_vertex(pos2(x, bar.top()), color);
+        mesh.colored_vertex(pos2(x, bar.bottom()), color);
+        if i > 0 {
+            let k = 2 * i;
+            mesh.add_triangle(k - 2, k - 1, k);
+            mesh.add_triangle(k - 1, k, k + 1);
+        }
+    }
+    mesh
 }
 
 #[cfg(test)]
@@ -197,7 +260,8 @@ mod tests {
         let nothing = LevelReadout::default();
         for kind in HeatKind::ALL {
             let heat = of_level(&nothing, &model(), kind);
-            assert_eq!(heat.is_none(), kind == HeatKind::Off);
+            let is_elsewhere = matches!(kind, HeatKind::Off | HeatKind::Importance);
+            assert_eq!(heat.is_none(), is_elsewhere);
         }
         assert!(
             of_level(&nothing, &model(), HeatKind::TopProbability)

@@ -149,7 +149,7 @@ impl KnockoutForm {
 }
 
 /// A menu of the plain words, and a field where patches are meant.
-fn token_set(
+pub(super) fn token_set(
     ctx: &ViewCtx<'_>,
     ui: &mut Ui,
     draft: &mut Draft,
@@ -181,7 +181,7 @@ fn token_set(
         .response
         .accessible_name(name)
         .on_hover_text(match name {
-            "Queries" => "The tokens that may no longer look",
+            name if name.starts_with("Queries") => "The tokens that may no longer look",
             _ => "The tokens that can no longer be seen",
         });
     if let TokenSet::Patches(current) = set {

@@ -11,6 +11,7 @@ mod candidates;
 pub mod draft;
 mod forms;
 mod glyphs;
+mod head_grid;
 pub mod heat;
 pub mod help;
 pub mod image_grid;
@@ -24,6 +25,10 @@ pub mod question;
 pub mod shortcuts;
 pub mod status;
 pub mod style;
+mod sweep_curve;
+mod sweep_form;
+pub mod sweep_panel;
+pub mod sweep_view;
 pub mod theme;
 pub mod tool_strip;
 pub mod top_bar;
@@ -32,8 +37,11 @@ mod wording;
 use std::cell::RefCell;
 
 use crate::engine::protocol::Stage;
+use crate::engine::sweep::Sweep;
 use crate::engine::trace::{LevelReadout, Trace};
 use crate::session::{Command, GestureId, Session};
+use crate::spec::SweepKind;
+use sweep_view::SweepView;
 use theme::Theme;
 
 /// What every panel may read.
@@ -45,6 +53,7 @@ pub struct ViewCtx<'a> {
     pub previous: Option<&'a Trace>,
     /// What the engine is doing and how far; `None` when idle.
     pub progress: Option<(Stage, f32)>,
+    pub sweeps: SweepView<'a>,
     /// The last failure, until it is dismissed or a run succeeds.
     pub error: Option<&'a str>,
     pub theme: &'a Theme,
@@ -65,6 +74,16 @@ impl ViewCtx<'_> {
         let trace = self.trace.or(self.previous);
         let (last, default) = trace.map_or((0, 0), |t| (t.model.n_layers, t.model.default_level));
         self.session.view.level.unwrap_or(default).min(last)
+    }
+
+    /// What a sweep of this kind found about the experiment as it is now.
+    pub fn sweep(&self, kind: SweepKind) -> Option<&Sweep> {
+        let trace = self.trace.or(self.previous)?;
+        self.sweeps.newest(kind).filter(|sweep| {
+            sweep.is_about(&self.session.experiment)
+                && sweep.picture == trace.picture.revision
+                && sweep.model.grid == trace.model.grid
+        })
     }
 
     /// The readout of the level on screen, of the edited run or (with `show_clean`) the clean one; from the run

@@ -34,6 +34,7 @@ pub enum Action {
     ShowWords,
     ShowClean,
     Rerun,
+    Sweep,
     Stop,
     Keys,
     About,
@@ -118,6 +119,7 @@ pub const TABLE: &[Entry] = table! {
     ShowWords, "Words", "The likeliest word in every patch", [plain(Key::W)], NotTyping;
     ShowClean, "Clean run", "Show the words of the run without interventions", [plain(Key::C)], NotTyping;
     Rerun, "Run again", "Run the same again, for example after a file was mended", [ctrl(Key::R)], Always;
+    Sweep, "Start sweep", "Take away patches, blocks or heads of the clean run one at a time, and see what the watched token loses", [plain(Key::I)], NotTyping;
     Stop, "Stop the run", "Stop what runs now and keep the last result", [ctrl(Key::Period)], Always;
     Keys, "Keys…", "All keys", [plain(Key::F1)], Always;
     About, "About Patchglass…", "What this is, and what the demo model can and cannot do", [], Always;

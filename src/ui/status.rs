@@ -6,6 +6,7 @@ use egui::{Rect, RichText, Sense, Stroke, Ui, pos2, vec2};
 
 use super::ViewCtx;
 use super::shortcuts::{Action, Actions, entry};
+use super::sweep_view::{SweepState, progress};
 use crate::engine::trace::{Timing, Trace};
 
 /// Height of the line's contents.
@@ -40,7 +41,7 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, last_run: LastRun, actions: &Actions) 
             .max_rect(rect)
             .layout(egui::Layout::right_to_left(egui::Align::Center)),
     );
-    if ctx.progress.is_some() {
+    if ctx.progress.is_some() || ctx.sweeps.state != SweepState::Idle {
         let tip = entry(&Action::Stop).map_or_else(String::new, |e| e.full_tooltip(ui.ctx()));
         let stop = ui.add(egui::Button::new("Stop").small()).on_hover_text(tip);
         if stop.clicked() {
@@ -60,7 +61,11 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, last_run: LastRun, actions: &Actions) 
 
 /// Two points at the top edge, always kept free.
 fn progress_line(ctx: &ViewCtx<'_>, ui: &Ui) {
-    let Some((_, fraction)) = ctx.progress else {
+    let sweep = ctx
+        .sweeps
+        .current()
+        .map(|sweep| sweep.n_done() as f32 / sweep.units.len().max(1) as f32);
+    let Some(fraction) = ctx.progress.as_ref().map(|(_, done)| *done).or(sweep) else {
         return;
     };
     let area = ui.max_rect().expand2(vec2(8.0, 0.0));
@@ -123,6 +128,10 @@ fn state_text(ctx: &ViewCtx<'_>, last_run: LastRun) -> String {
             stage.text(),
             (fraction * 100.0).round() as u32
         ),
+        (None, _) if ctx.sweeps.state == SweepState::Running => match ctx.sweeps.current() {
+            Some(sweep) => format!("sweeping {}", progress(sweep)),
+            None => "sweeping".to_owned(),
+        },
         (None, LastRun::Failed) => "failed".to_owned(),
         (None, LastRun::Cancelled) => "stopped".to_owned(),
         (None, LastRun::Done) => "idle".to_owned(),

@@ -6,6 +6,7 @@ use egui::{Align, Layout, RichText, Ui};
 
 use super::ViewCtx;
 use super::shortcuts::{Action, Actions, button, menu_check, menu_item};
+use super::sweep_view::SweepState;
 use crate::spec::ModelSource;
 
 /// What the bar shows and the session does not know.
@@ -140,7 +141,9 @@ fn edit_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
     );
     ui.separator();
     menu_item(ui, actions, Action::Rerun, true);
-    menu_item(ui, actions, Action::Stop, ctx.progress.is_some());
+    menu_item(ui, actions, Action::Sweep, ctx.trace.is_some());
+    let busy = ctx.progress.is_some() || ctx.sweeps.state != SweepState::Idle;
+    menu_item(ui, actions, Action::Stop, busy);
 }
 
 fn view_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {

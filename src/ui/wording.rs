@@ -2,7 +2,7 @@
 
 use super::labels::level_label;
 use crate::index::{HeadSet, LayerRange, Patch, PatchGrid, PatchSet, TokenSet};
-use crate::spec::{Ablation, AttentionKnockout, Intervention, Replacement};
+use crate::spec::{Ablation, AttentionKnockout, Intervention, Replacement, SweepOver};
 
 /// What is known of the model; the rows can be worded without it.
 #[derive(Clone, Copy, Default)]
@@ -93,6 +93,35 @@ fn heads(heads: &HeadSet) -> String {
         HeadSet::List(list) => {
             let list: Vec<_> = list.iter().map(ToString::to_string).collect();
             format!("heads {}", list.join(", "))
+        }
+    }
+}
+
+/// What a sweep takes away, one at a time: `squares of 2 × 2 patches → mean, at the embeddings`.
+pub fn describe_sweep(over: &SweepOver, facts: Facts) -> String {
+    let from_to = |queries, keys| format!("{} → {}", tokens(queries, facts), tokens(keys, facts));
+    match over {
+        SweepOver::Patches { with, layer, block } => {
+            let what = match block {
+                1 => "patches".to_owned(),
+                n => format!("squares of {n} × {n} patches"),
+            };
+            format!(
+                "{what} → {}, {}",
+                replacement(with),
+                at_level(*layer, facts)
+            )
+        }
+        SweepOver::Layers {
+            queries,
+            keys,
+            window,
+        } => match window {
+            1 => format!("{} in single blocks", from_to(queries, keys)),
+            n => format!("{} in {n} blocks at once", from_to(queries, keys)),
+        },
+        SweepOver::Heads { queries, keys } => {
+            format!("{} in single heads", from_to(queries, keys))
         }
     }
 }

@@ -51,7 +51,7 @@ const PIECES: [&str; 30] = [
     "␣bird",
 ];
 /// "A dinosaur, a pepper and a banjo on the grass."
-const CLEAN: [u32; 13] = [1, 2, 3, 4, 5, 6, 4, 7, 8, 9, 10, 11, 0];
+pub const CLEAN: [u32; 13] = [1, 2, 3, 4, 5, 6, 4, 7, 8, 9, 10, 11, 0];
 
 /// What the runner was asked, for the tests to look at.
 pub type Seen = Arc<Mutex<Vec<RunSpec>>>;
@@ -129,6 +129,9 @@ impl FakeEngine {
 impl Runner for FakeEngine {
     fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<()> {
         self.seen.lock().unwrap().push(spec.clone());
+        if let Some(sweep) = &spec.sweep {
+            return super::fake_sweep::run(&self.facts, spec, sweep, monitor);
+        }
         let prompt = spec.experiment.prompt.as_str();
         if prompt == "load" {
             Self::progress(spec, monitor, Stage::LoadingModel, 0.4)?;
@@ -150,7 +153,7 @@ impl Runner for FakeEngine {
     }
 }
 
-fn hang(monitor: &dyn Monitor) -> Result<()> {
+pub fn hang(monitor: &dyn Monitor) -> Result<()> {
     while !monitor.cancelled() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }

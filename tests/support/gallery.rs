@@ -3,6 +3,7 @@
 use egui::Key;
 use egui_kittest::kittest::Queryable as _;
 use patchglass::session::{Command, Session, update};
+use patchglass::spec::SweepKind;
 
 use super::{App, ask, fake_engine, open, settle, wait};
 
@@ -36,7 +37,7 @@ pub fn draw_all() {
         for (size, width) in [([1440.0, 900.0], 1440), ([900.0, 600.0], 900)] {
             for state in [
                 "first", "loading", "running", "full", "knockout", "error", "about", "keys",
-                "menu", "drop",
+                "menu", "drop", "sweep", "curve", "heads", "sweeping",
             ] {
                 let mut harness = state_of(state, size, theme);
                 let name = format!(
@@ -50,7 +51,8 @@ pub fn draw_all() {
 }
 
 fn state_of(state: &str, size: [f32; 2], theme: egui::Theme) -> App {
-    let mut session = if matches!(state, "first" | "loading") {
+    let sweeps = ["sweep", "curve", "heads", "sweeping"];
+    let mut session = if matches!(state, "first" | "loading") || sweeps.contains(&state) {
         Session::demo()
     } else {
         full()
@@ -58,6 +60,9 @@ fn state_of(state: &str, size: [f32; 2], theme: egui::Theme) -> App {
     match state {
         "loading" => session.experiment.prompt = "load".to_owned(),
         "knockout" => session.view.active_row = Some(1),
+        "curve" => session.view.sweep.kind = SweepKind::Layers,
+        "heads" => session.view.sweep.kind = SweepKind::Heads,
+        "sweeping" => session.experiment.prompt = "hang after the run".to_owned(),
         _ => {}
     }
     let (mut harness, _) = open(session, size, theme);
@@ -69,6 +74,7 @@ fn state_of(state: &str, size: [f32; 2], theme: egui::Theme) -> App {
     }
     settle(&mut harness);
     match state {
+        "sweep" | "curve" | "heads" | "sweeping" => show_sweep(&mut harness, state),
         "running" => {
             ask(&mut harness, "hang");
             wait(&mut harness, "it hangs", |app| {
@@ -91,4 +97,39 @@ fn state_of(state: &str, size: [f32; 2], theme: egui::Theme) -> App {
     }
     harness.run_steps(if state == "drop" { 1 } else { 4 });
     harness
+}
+
+/// A sweep in the section that is scrolled to.
+fn show_sweep(harness: &mut App, state: &str) {
+    harness.get_by_label("Watch token 1 ␣dinosaur").click();
+    harness.step();
+    harness.key_press(Key::I);
+    harness.step();
+    if state == "sweeping" {
+        wait(harness, "half of it is swept", |app| {
+            let sweep = app.sweep(SweepKind::Patches);
+            sweep.is_some_and(|sweep| sweep.n_done() == sweep.units.len() / 2)
+        });
+    } else {
+        settle(harness);
+    }
+    let over = harness.get_by_label("Answer before").rect().center();
+    harness.hover_at(over);
+    harness.step();
+    let (unit, phase) = (egui::MouseWheelUnit::Point, egui::TouchPhase::Move);
+    let delta = egui::vec2(0.0, -2000.0);
+    let modifiers = egui::Modifiers::NONE;
+    harness.event(egui::Event::MouseWheel {
+        unit,
+        delta,
+        phase,
+        source: egui::MouseWheelSource::Unknown,
+        modifiers,
+    });
+    harness.run_steps(12);
+    if state == "sweep" {
+        let patch = harness.get_by_label("Patch row 7 column 12").rect();
+        harness.hover_at(patch.center());
+    }
+    harness.run_steps(2);
 }

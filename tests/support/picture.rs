@@ -13,6 +13,7 @@ use patchglass::engine::trace::{
 use patchglass::index::{PatchGrid, TokenLayout};
 use patchglass::session::{Command, Session, update};
 use patchglass::ui::image_grid::ImageGrid;
+use patchglass::ui::sweep_view::SweepView;
 use patchglass::ui::theme::Theme;
 use patchglass::ui::{CommandSender, ViewCtx};
 
@@ -244,6 +245,7 @@ impl eframe::App for Host {
             trace: self.trace.as_ref(),
             previous: self.previous.as_ref(),
             progress: self.progress.clone(),
+            sweeps: SweepView::default(),
             error: self.error.as_deref(),
             theme: &self.theme,
             commands: &self.sender,

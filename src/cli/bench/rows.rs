@@ -9,10 +9,14 @@ use crate::engine::trace::Trace;
 use crate::error::Result;
 use crate::index::{LayerRange, PatchSet, TokenSet};
 use crate::session::Session;
-use crate::spec::{Ablation, AttentionKnockout, Intervention, ModelSource, Replacement};
+use crate::spec::{
+    Ablation, AttentionKnockout, Intervention, ModelSource, Replacement, SweepOver, SweepSpec,
+};
 
 /// Tokens that the decoding row makes.
 const N_DECODED: usize = 17;
+/// Sweeps that took so long together are enough.
+const ENOUGH_MS: f64 = 15e3;
 
 pub(super) struct Bench<'a> {
     engine: &'a mut Engine,
@@ -51,7 +55,8 @@ impl<'a> Bench<'a> {
         self.click(report, "paint_30", &painted)?;
         self.knockout(report)?;
         self.new_question(report)?;
-        self.decode(report)
+        self.decode(report)?;
+        self.sweep(report)
     }
 
     /// One request; its milliseconds until the first words on screen and in all.
@@ -173,6 +178,34 @@ impl<'a> Bench<'a> {
             }
         }
         report.push(Row::of("decode_token", all));
+        Ok(())
+    }
+
+    /// The importance of every patch for the first token of the answer. A slow device does it once.
+    fn sweep(&mut self, report: &mut Report) -> Result<()> {
+        let mut session = session(&self.source, 0);
+        session.experiment.decode.max_new_tokens = 1;
+        self.run(&session)?;
+        let mut all = Vec::new();
+        for with in [Replacement::Mean, Replacement::Zero, Replacement::Noise(0)] {
+            if all.iter().sum::<f64>() > ENOUGH_MS || all.len() == self.repeats {
+                break;
+            }
+            let spec = SweepSpec {
+                token: 0,
+                over: SweepOver::Patches {
+                    with,
+                    layer: 0,
+                    block: 1,
+                },
+            };
+            self.n_runs += 1;
+            let request = session.run_spec(RunId(self.n_runs));
+            let mut clock = Clock::start();
+            self.engine.sweep(&request, &spec, &mut clock)?;
+            all.push(clock.ms());
+        }
+        report.push(Row::of("sweep", all));
         Ok(())
     }
 }

@@ -3,6 +3,8 @@
 //! Points that nobody looks at are fused into larger operations (`ops`); a point that someone wants is computed by
 //! itself. Both ways agree up to rounding.
 
+mod last_row;
+
 use candle_core::Tensor;
 
 use crate::error::Result;

@@ -4,10 +4,9 @@
 
 use egui::{FontId, Key, Rect, Sense, Ui, Vec2, pos2, vec2};
 
-use crate::render::colormap;
 use crate::session::{Command, HeatKind};
 use crate::ui::heat::{self, Heat};
-use crate::ui::theme::{GRID, over_picture};
+use crate::ui::theme::GRID;
 use crate::ui::{ViewCtx, labels};
 
 /// Height of one row of the bar.
@@ -160,7 +159,7 @@ fn heat_choice(ctx: &ViewCtx<'_>, ui: &mut Ui) {
 fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, narrow: bool, ui: &mut Ui) {
     let (width, bar_width) = if narrow { (156.0, 52.0) } else { (236.0, 96.0) };
     let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::hover());
-    let kind = ctx.session.view.heat;
+    let (kind, measure) = (ctx.session.view.heat, ctx.session.view.sweep.measure);
     let Some(heat) = heat else {
         return;
     };
@@ -168,8 +167,10 @@ fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, narrow: bool, ui: &mut Ui) {
     let painter = ui.painter();
     let number = FontId::monospace(11.5);
     let weak = ctx.theme.text_weak;
+    // A number with a sign needs more room than most.
+    let room = (7.0 * low.chars().count() as f32 + 8.0).max(32.0);
     let bar = Rect::from_min_size(
-        pos2(rect.left() + 32.0, rect.center().y - 5.0),
+        pos2(rect.left() + room, rect.center().y - 5.0),
         Vec2::new(bar_width, 10.0),
     );
     let at = |x: f32| pos2(x, rect.center().y);
@@ -193,38 +194,24 @@ fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, narrow: bool, ui: &mut Ui) {
     let unit_text = if narrow {
         heat::short_unit(kind)
     } else {
-        heat::unit(kind)
+        heat::unit(kind, measure)
     };
     painter.text(at(high_end), Align2::LEFT_CENTER, unit_text, unit, weak);
-    painter.add(scale_mesh(bar));
+    painter.add(heat::scale_mesh(bar));
+    if let Some(zero) = heat::zero_in(heat.range) {
+        let x = bar.left() + zero * bar.width();
+        let tick = egui::Stroke::new(1.0, ctx.theme.text);
+        painter.vline(x, bar.y_range().expand(3.0), tick);
+    }
     let edge = egui::Stroke::new(1.0, ctx.theme.outline);
     painter.rect_stroke(bar, 0.0, edge, egui::StrokeKind::Outside);
     let name = format!(
         "Legend: {} from {low} to {high}, {}",
         heat::label(kind),
-        heat::unit(kind)
+        heat::unit(kind, measure)
     );
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &name));
     response.on_hover_text(heat::explanation(kind));
-}
-
-/// The colour scale from left to right.
-fn scale_mesh(bar: Rect) -> egui::Mesh {
-    let mut mesh = egui::Mesh::default();
-    let n = 48;
-    for i in 0..=n {
-        let t = i as f32 / n as f32;
-        let color = over_picture::rgb(colormap::color(t, (0.0, 1.0)).unwrap_or_default());
-        let x = bar.left() + t * bar.width();
-        mesh.colored_vertex(pos2(x, bar.top()), color);
-        mesh.colored_vertex(pos2(x, bar.bottom()), color);
-        if i > 0 {
-            let k = 2 * i;
-            mesh.add_triangle(k - 2, k - 1, k);
-            mesh.add_triangle(k - 1, k, k + 1);
-        }
-    }
-    mesh
 }
 
 /// Which token stands for the word: `dog → ␣dog`, and a note where it is only the first of several.

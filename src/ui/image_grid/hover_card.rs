@@ -7,9 +7,10 @@ use egui::{Align2, Color32, FontId, Id, Order, Painter, Pos2, Rect, Sense, Vec2,
 use crate::engine::trace::LevelReadout;
 use crate::index::Patch;
 use crate::session::HeatKind;
+use crate::spec::SweepKind;
 use crate::ui::glyphs::drawable;
 use crate::ui::theme::{GRID, Theme};
-use crate::ui::{ShownLevel, ViewCtx, heat, labels};
+use crate::ui::{ShownLevel, ViewCtx, heat, labels, sweep_view};
 
 const WIDTH: f32 = 236.0;
 const LINE: f32 = 19.0;
@@ -131,7 +132,11 @@ fn extra(ctx: &ViewCtx<'_>, shown: Option<&ShownLevel<'_>>, index: usize) -> Vec
     {
         lines.push(was(shown, ctx.level(), index));
     }
-    if !matches!(view.heat, HeatKind::Off | HeatKind::TopProbability) {
+    if view.heat == HeatKind::Importance {
+        if let Some(sweep) = ctx.sweep(SweepKind::Patches) {
+            lines.extend(sweep_view::lines(sweep, sweep.unit_of_patch(index)));
+        }
+    } else if !matches!(view.heat, HeatKind::Off | HeatKind::TopProbability) {
         let value = shown
             .and_then(|s| heat::of_level(s.readout, &s.trace.model, view.heat))
             .and_then(|h| h.values.get(index).copied())
