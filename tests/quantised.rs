@@ -39,6 +39,7 @@ fn engine(dtype: DTypeChoice, cache: CacheFolder, whole_runs: bool) -> Engine {
         dtype: Some(dtype),
         cache,
         whole_runs,
+        ..EngineOptions::default()
     })
     .unwrap()
 }
