@@ -53,7 +53,6 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     let mut bench = Bench::new(&mut engine, source, args.repeats);
     bench.measure(&mut report)?;
     report.device = engine.device_name().to_owned();
-    report.memory = engine.memory_used();
     report.ceilings = Some(engine.ceilings()?);
     super::print(&report.text())?;
     if let Some(path) = &args.json {

@@ -139,12 +139,7 @@ impl Engine {
         for &which in job.runs() {
             self.answer(&mut job, which, monitor)?;
         }
-        while let Some((which, levels)) = self.next_unread(&job, shown(monitor)) {
-            if monitor.cancelled() {
-                return Err(Error::Cancelled);
-            }
-            self.read_levels(&mut job, which, &levels, monitor)?;
-        }
+        self.read_rest(&mut job, &shown, monitor)?;
         Ok(self.emit(&job, true, monitor))
     }
 

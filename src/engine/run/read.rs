@@ -1,5 +1,6 @@
 //! Reading the levels of a run in the order in which the person wants them. No forward pass here.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::super::job::{Job, Which, ms};
@@ -10,7 +11,7 @@ use super::Engine;
 use crate::error::{Error, Result};
 
 /// Levels that a card reads without being waited for; a cancelled run loses that many at most.
-const LEVELS_AT_ONCE: usize = 4;
+const LEVELS_AHEAD: usize = 4;
 
 impl Engine {
     /// Reads one level of one run, unless it is read already.
@@ -24,25 +25,38 @@ impl Engine {
         Ok(())
     }
 
-    /// Reads some levels, the next ones queued before the first is waited for.
-    pub(super) fn read_levels(
+    /// Reads all levels that are not read yet, those nearest to the level on screen first. A card always has some of
+    /// them queued while the host unpacks another.
+    pub(super) fn read_rest(
         &mut self,
         job: &mut Job<'_>,
-        which: Which,
-        levels: &[usize],
+        shown: &dyn Fn(&dyn Monitor) -> usize,
         monitor: &mut dyn Monitor,
     ) -> Result<()> {
+        let ahead = if self.device.is_cpu() {
+            1
+        } else {
+            LEVELS_AHEAD
+        };
+        let mut queue: VecDeque<(Which, usize, StartedLevel)> = VecDeque::new();
         let since = Instant::now();
-        let started = levels
-            .iter()
-            .map(|level| self.start_level(job, which, *level));
-        let started = started.collect::<Result<Vec<_>>>()?;
-        for (level, started) in levels.iter().zip(started) {
-            self.finish_level(job, which, *level, started)?;
+        loop {
+            if monitor.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            while queue.len() < ahead {
+                let is_queued = |which, level| queue.iter().any(|q| (q.0, q.1) == (which, level));
+                let next = self.next_unread(job, shown(monitor), &is_queued);
+                let Some((which, level)) = next else { break };
+                queue.push_back((which, level, self.start_level(job, which, level)?));
+            }
+            let Some((which, level, started)) = queue.pop_front() else {
+                job.timing.lens += ms(since);
+                return Ok(());
+            };
+            self.finish_level(job, which, level, started)?;
             self.emit(job, false, monitor);
         }
-        job.timing.lens += ms(since);
-        Ok(())
     }
 
     fn start_level(&self, job: &Job<'_>, which: Which, level: usize) -> Result<StartedLevel> {
@@ -75,20 +89,19 @@ impl Engine {
         Ok(())
     }
 
-    /// The levels to read next: those nearest to the level on screen, of the edited run first.
-    pub(super) fn next_unread(&self, job: &Job<'_>, shown: usize) -> Option<(Which, Vec<usize>)> {
-        let at_once = if self.device.is_cpu() {
-            1
-        } else {
-            LEVELS_AT_ONCE
-        };
+    /// The level to read next: the one nearest to the level on screen, the edited run first.
+    fn next_unread(
+        &self,
+        job: &Job<'_>,
+        shown: usize,
+        is_queued: &dyn Fn(Which, usize) -> bool,
+    ) -> Option<(Which, usize)> {
         let unread = |which: Which, kept: &Option<Kept>| {
             let levels = kept.as_ref().map(|kept| &kept.state.readout.levels)?;
-            let open = (0..levels.len()).filter(|level| levels[*level].is_none());
-            let mut open: Vec<usize> = open.collect();
-            open.sort_by_key(|level| level.abs_diff(shown));
-            open.truncate(at_once);
-            (!open.is_empty()).then_some((which, open))
+            (0..levels.len())
+                .filter(|level| levels[*level].is_none() && !is_queued(which, *level))
+                .min_by_key(|level| level.abs_diff(shown))
+                .map(|level| (which, level))
         };
         let edited = if job.has_edits {
             unread(Which::Edited, &self.edited)
