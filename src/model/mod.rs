@@ -47,7 +47,8 @@ impl From<candle_core::Error> for Error {
         let lower = text.to_lowercase();
         if lower.contains("out of memory") || lower.contains("out_of_memory") {
             return Self::internal(
-                "the device has not enough memory for this run: close other programs, choose --dtype f16, or --device cpu",
+                "the device has not enough memory: close other programs, choose --dtype q8_0 or q4k, which need a half or a third \
+                 of f16's (`patchglass info MODEL` says how much), or --device cpu",
             );
         }
         Self::internal(format!("the computation failed: {first}"))
