@@ -1,6 +1,6 @@
 #!/bin/bash
 # One whole run within LIMIT seconds on one or two GPUs: backgrounds, vision tower, all variants, scores, results in OUT.
-#   OUT=folder bash run.sh            LIMIT=560 by default; TEST=1 runs a toy of it on the CPU.
+#   OUT=folder bash run.sh            LIMIT=560 by default.
 cd "$(dirname "$0")" || exit 1
 export T0 PYTHONUNBUFFERED=1 DEMO_DATA="${DEMO_DATA:-$PWD/data}" OUT="${OUT:-$PWD/out}"
 T0=$(date +%s.%N)
