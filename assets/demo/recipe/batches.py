@@ -56,17 +56,19 @@ def unpack(b, dev):
 
 
 class SceneBatches(torch.utils.data.IterableDataset):
-    """Endless batches: P, G and, unless `text` is off, the packed conversations."""
+    """Endless batches: P, G and, unless `text` is off, the packed conversations. `focus`: kinds asked so much more often."""
 
-    def __init__(s, tok, batch, seed, aug="mild", text=True, split="train", turns=TURNS):
+    def __init__(s, tok, batch, seed, aug="mild", text=True, split="train", turns=TURNS, focus=None):
         s.tok, s.batch, s.seed, s.aug, s.text, s.split, s.turns = tok, batch, seed, aug, text, split, turns
-        s.meta, s.backs = load_sprites(), Backgrounds()
+        s.meta, s.backs, s.focus = load_sprites(), Backgrounds(), focus or {}
 
     def __iter__(s):
         w = torch.utils.data.get_worker_info()
         seed = s.seed * 1000003 + 7919 * (w.id if w else 0)
         scenes = Scenes(seed, s.split, s.meta, s.backs, s.aug)
         ask = Asker(scenes, seed + 1)
+        for kind, times in s.focus.items():
+            ask.weights[kind] *= times
         n, start = text_length(s.tok), len(s.tok.prefix) + N_VISUAL
         while True:
             sc = [scenes.scene() for _ in range(s.batch)]

@@ -118,7 +118,7 @@ class Asker:
     """Asks questions about scenes, with a random generator of its own."""
 
     def __init__(s, scenes, seed=0):
-        s.scenes, s.r = scenes, random.Random(seed)
+        s.scenes, s.r, s.weights = scenes, random.Random(seed), dict(WEIGHTS)
 
     def tail(s):
         t = s.r.choice(IN)
@@ -346,7 +346,7 @@ class Asker:
         r = s.r
         out = [(d,) + s.ask(d, sc) for d in [r.choices(["desc", "detail", "list"], [.5, .3, .2])[0]]]
         seen = set()
-        for kind in r.choices(list(WEIGHTS), list(WEIGHTS.values()), k=k * 2):
+        for kind in r.choices(list(s.weights), list(s.weights.values()), k=k * 2):
             if len(out) == k:
                 break
             qa = s.ask(kind, sc)

@@ -27,8 +27,8 @@ else
     cp "$INIT_VISION" "$W/vision.safetensors"
 fi
 if [ "$N" -ge 2 ]; then
-    start 0 a variants --names "${A:-answers,answers-drop,answers-all}" --until "$LIMIT" --workers "${LW:-7}" --text-workers "${ATW:-1}" --text-until "$TEXT_UNTIL"
-    start 1 b variants --names "${B:-language,llava,llava-drop}" --until "$LIMIT" --workers "${LW:-7}" --text-workers "${TW:-10}" --text-until "$TEXT_UNTIL"
+    start 0 a variants --names "${A:-answers,answers-drop,answers-all}" $AFLAGS --until "$LIMIT" --workers "${LW:-7}" --text-workers "${ATW:-1}" --text-until "$TEXT_UNTIL"
+    start 1 b variants --names "${B:-language,llava,llava-drop}" $BFLAGS --until "$LIMIT" --workers "${LW:-7}" --text-workers "${TW:-10}" --text-until "$TEXT_UNTIL"
 else
     start 0 a variants --names "${A:-answers-drop,llava}" --until "$LIMIT" --workers "${LW:-6}" --text-workers "${TW:-4}" --text-until "$TEXT_UNTIL"
 fi

@@ -371,7 +371,8 @@ def variants(A):
     names = A.names.split(",")
     E = Env(A)
     E.p0 = len(E.tok.prefix) + N_VISUAL
-    it = loader(SceneBatches(E.tok, A.batch, 500 + A.seed, A.aug), A.workers, 6)
+    focus = {k: float(v) for k, v in (x.split("=") for x in A.focus.split(",") if x)}
+    it = loader(SceneBatches(E.tok, A.batch, 500 + A.seed, A.aug, focus=focus), A.workers, 6)
     rows = loader(TextRows(E.tok, A.text_batch, 640 if not A.tiny else 96, 900 + A.seed, DATA + "/glosses.txt"), A.text_workers, 8)
     for q in (it, rows):
         next(q)   # workers are forked before the device is opened
@@ -487,7 +488,7 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     for k, v in dict(out="run", batch=128, workers=8, seed=0, lr=1.5e-3, muon=.02, until=170., steps=0, checks=4, log_every=200, init="",
                      names="answers,llava", spec=here + "/variants.json", vision="", results="", text_until=120., text_steps=0, text_lr=1.5e-3,
-                     text_batch=48, text_workers=4, eval_time=40., grace=15., evaln=256, score_at=".2,.45,.7", aug="mild", save_every=0.).items():
+                     text_batch=48, text_workers=4, eval_time=40., grace=15., evaln=256, score_at=".2,.45,.7", aug="mild", save_every=0., focus="").items():
         ap.add_argument("--" + k.replace("_", "-"), type=type(v), default=v)
     for k in ("cpu", "tiny", "eager", "resume"):
         ap.add_argument("--" + k, action="store_true")
