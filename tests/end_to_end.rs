@@ -25,7 +25,7 @@ use patchglass::session::Session;
 use patchglass::spec::{PictureSource, SweepKind};
 use real::{App, open, settle, value};
 
-const BEFORE: &str = "A crab, a dinosaur and a banana on the snow.";
+const BEFORE: &str = "A snake, a camel and a cactus in the desert.";
 
 fn top_words(trace: &Trace, level: usize) -> Vec<u32> {
     let readout = trace.edited.levels[level].as_ref().unwrap();
@@ -74,8 +74,8 @@ fn opens_with_words_in_the_cells() {
     assert!(value(&harness, "Status").contains("CPU"));
     let trace = harness.state().trace().unwrap();
     let words = top_words(trace, trace.model.default_level);
-    let dinosaur = words[7 * 24 + 11];
-    assert_eq!(trace.model.vocabulary.short(dinosaur), "dinosaur");
+    let camel = words[14 * 24 + 12];
+    assert_eq!(trace.model.vocabulary.short(camel), "camel");
 }
 
 #[test]
@@ -85,11 +85,11 @@ fn a_click_on_an_object_changes_what_is_read_and_undo_brings_it_back() {
     let level = harness.state().trace().unwrap().model.default_level;
     let clean = harness.state().trace().unwrap().clone();
 
-    harness.get_by_label("Patch row 7 column 11").click();
+    harness.get_by_label("Patch row 14 column 12").click();
     harness.step();
     settle(&mut harness);
     let edited = harness.state().trace().unwrap().clone();
-    let patch = 7 * 24 + 11;
+    let patch = 14 * 24 + 12;
     let (before, after) = (top_words(&clean, level), top_words(&edited, level));
     assert_eq!(
         before[..patch],
@@ -118,22 +118,22 @@ fn a_click_on_an_object_changes_what_is_read_and_undo_brings_it_back() {
 fn painting_over_an_object_takes_it_out_of_the_answer() {
     let mut harness = open(Session::demo());
     settle(&mut harness);
-    // Shift drags a rectangle: the dinosaur, in one gesture.
+    // Shift drags a rectangle: the camel, in one gesture.
     let shift = Modifiers::SHIFT;
     drag(
         &mut harness,
-        &[Patch::new(4, 8), Patch::new(8, 12), Patch::new(10, 15)],
+        &[Patch::new(11, 8), Patch::new(14, 12), Patch::new(18, 16)],
         shift,
     );
     settle(&mut harness);
     assert_eq!(
         harness.state().session().painted().unwrap().1.to_string(),
-        "r4c8-r10c15"
+        "r11c8-r18c16"
     );
     assert_eq!(value(&harness, "Answer before"), BEFORE);
     assert_eq!(
         value(&harness, "Answer after"),
-        "A crab and a banana on the snow."
+        "A snake and a cactus in the desert."
     );
     harness.get_by_label("Undo").click();
     harness.step();
@@ -265,7 +265,7 @@ fn a_picture_that_cannot_be_read_is_told_and_the_window_goes_on() {
     );
     assert_eq!(value(&harness, "Error"), message);
     let path =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/samples/scene-2.png");
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/samples/savanna.png");
     harness
         .input_mut()
         .dropped_files
@@ -275,7 +275,7 @@ fn a_picture_that_cannot_be_read_is_told_and_the_window_goes_on() {
     assert_eq!(harness.state().error(), None);
     assert_eq!(
         value(&harness, "Answer before"),
-        "A dinosaur, an apple and a violin on the grass."
+        "A giraffe, an elephant and a lion in a field at sunset."
     );
 }
 

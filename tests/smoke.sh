@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts the real window under Xvfb, paints over the dinosaur with the mouse, and takes screenshots before and after.
+# Starts the real window under Xvfb, paints over the camel with the mouse, and takes screenshots before and after.
 #
 #   tests/smoke.sh [PROGRAM] [FOLDER]     (default: target/release/patchglass, target/smoke)
 #
@@ -35,11 +35,11 @@ colours=$(convert "$folder/before.png" -crop 600x600+250+80 -format '%k' info:)
 echo "3 s after the start the picture's place has $colours colours"
 [ "$colours" -gt 2000 ] || { echo "FAILED: there are no words in the window yet"; exit 1; }
 
-# The dinosaur, to and fro along rows 4 to 10 in one drag. Positions are of a 1440x900 window; pauses let frames pass.
-xdotool mousemove --window "$window" 446 182 mousedown 1
-for row in 4 5 6 7 8 9 10; do
+# The camel, to and fro along rows 11 to 18 in one drag. Positions are of a 1440x900 window; pauses let frames pass.
+xdotool mousemove --window "$window" 446 385 mousedown 1
+for row in 11 12 13 14 15 16 17 18; do
   y=$((52 + row * 29 + 14))
-  if [ $((row % 2)) = 0 ]; then ends="446 650"; else ends="650 446"; fi
+  if [ $((row % 2)) = 0 ]; then ends="446 678"; else ends="678 446"; fi
   for x in $ends; do xdotool mousemove --window "$window" "$x" "$y"; sleep 0.15; done
 done
 sleep 0.3

@@ -90,7 +90,7 @@ impl Description {
     /// Only a damaged binary.
     pub fn of_demo() -> Result<Self> {
         Self::new(
-            "demo · grid-text".to_owned(),
+            "demo · drawn scenes".to_owned(),
             Config::from_json(demo::CONFIG, "the demo model's config.json")?,
             PictureConfig::from_json(
                 demo::PREPROCESSOR_CONFIG,

@@ -5,10 +5,10 @@ use egui::{RichText, Ui};
 use super::theme::GRID;
 
 const MODEL: &[&str] = &[
-    "The demo model is “grid-text”: LLaVA-1.5 in form (vision tower, projector, Llama decoder), with 12.25 million \
-     parameters. It answers 95 % of the questions about scenes like the ones it comes with.",
-    "The words on the objects are legible at every level. That is partly made: its training had a stage with text \
-     that mirrors the grid of the picture.",
+    "The demo model is LLaVA-1.5 in form (vision tower, projector, Llama decoder), with 12.29 million parameters. It was \
+     trained on drawn scenes for this program, and answers 96 % of the questions about scenes like the ones it comes with.",
+    "No word on an object can be read at level 0; they come from level 4 on, and the last level reads best. Nothing in the \
+     training asked for that: its loss was on questions and answers alone. Many background patches read words that mean nothing.",
     "Real photographs do not work with it. It knows 167 kinds of things, drawn. For photographs, open a folder with \
      a LLaVA-1.5 model.",
 ];

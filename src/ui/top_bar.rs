@@ -71,7 +71,7 @@ fn chips(ctx: &ViewCtx<'_>, ui: &mut Ui) {
     );
     let source = &ctx.session.experiment.model;
     let name = match source {
-        ModelSource::Demo => "demo · grid-text".to_owned(),
+        ModelSource::Demo => "demo · drawn scenes".to_owned(),
         ModelSource::Folder(path) | ModelSource::Gguf { model: path, .. } => path
             .file_name()
             .unwrap_or(path.as_os_str())

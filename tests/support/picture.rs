@@ -59,10 +59,10 @@ fn noise(a: usize, b: usize) -> f32 {
 
 /// The word that the scene has at each patch of the 24x24 grid.
 fn regions() -> Vec<usize> {
-    let text = include_str!("../../assets/demo/samples/scenes.json");
-    let scenes: serde_json::Value = serde_json::from_str(text).unwrap();
+    let text = include_str!("scene.json");
+    let scene: serde_json::Value = serde_json::from_str(text).unwrap();
     let mut out: Vec<usize> = (0..576).map(|i| usize::from(i / 24 < 9)).collect();
-    for object in scenes[3]["objects"].as_array().unwrap() {
+    for object in scene["objects"].as_array().unwrap() {
         let word = format!("␣{}", object["word"].as_str().unwrap());
         let id = PIECES.iter().position(|(p, _)| *p == word).unwrap();
         for patch in object["patches"].as_array().unwrap() {
@@ -153,7 +153,7 @@ pub fn model(grid: PatchGrid) -> Arc<ModelFacts> {
 }
 
 pub fn trace(grid: PatchGrid, edited: bool) -> Trace {
-    let png = image::load_from_memory(patchglass::demo::PICTURE).unwrap();
+    let png = image::load_from_memory(include_bytes!("scene.png")).unwrap();
     let levels = |edited| {
         let level = |level| Some(Arc::new(readout(grid, level, edited)));
         Arc::new(RunReadout {
@@ -166,7 +166,7 @@ pub fn trace(grid: PatchGrid, edited: bool) -> Trace {
         model: model(grid),
         picture: Arc::new(SeenPicture {
             revision: 1,
-            name: "scene-4.png".to_owned(),
+            name: "scene.png".to_owned(),
             size: png.width() as usize,
             rgb: png.to_rgb8().into_raw(),
             original_size: (336, 336),

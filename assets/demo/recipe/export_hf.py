@@ -37,6 +37,7 @@ def export(M, tok, folder):
     os.makedirs(folder, exist_ok=True)
     sd = {k: v.detach().half().contiguous() for k, v in M.state_dict().items()}
     save_file(sd, folder + "/model.safetensors", metadata={"format": "pt"})
+    os.chmod(folder + "/model.safetensors", 0o644)
     write(folder, "config.json", {
         "architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "ignore_index": -100,
         "image_token_index": tok.image, "pad_token_id": tok.pad, "projector_hidden_act": "gelu", "vision_feature_layer": -2,
@@ -60,12 +61,6 @@ def export(M, tok, folder):
         "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>",
         "image_token": "<image>", "model_max_length": c.max_pos, "padding_side": "left", "add_bos_token": True,
         "clean_up_tokenization_spaces": False, "processor_class": "LlavaProcessor", "extra_special_tokens": {"image_token": "<image>"}})
-    write(folder, "special_tokens_map.json", {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"})
-    write(folder, "processor_config.json", {
-        "processor_class": "LlavaProcessor", "patch_size": c.patch, "vision_feature_select_strategy": "default",
-        "image_token": "<image>", "num_additional_image_tokens": 1})
-    write(folder, "generation_config.json", {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": tok.pad, "max_new_tokens": 80,
-                                             "do_sample": False})
     return os.path.getsize(folder + "/model.safetensors")
 
 
