@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the session files of the parity tests and packs what the Python reference makes of them.
 
-    python generate.py --work DIR        (DIR holds the reference's full output and is reused when it is there)
+    python generate.py --work DIR        (DIR holds the reference's full output and is reused when it is there; --only demo)
 
 For every checkpoint and case: sessions/NAME.json, expected/NAME.json (layout, next tokens, answers) and
 expected/NAME.safetensors (top-1 of the lens in every cell with the two best probabilities, and of the residual stream, pixels and visual tokens a few
@@ -19,7 +19,7 @@ CHECKPOINTS = [
     ("old-f32", "../checkpoints/old-f32", "../checkpoints/old-f32/picture.png", 8, 1, [0, 2]),
     ("new-f16-gqa", "../checkpoints/new-f16-gqa", "../checkpoints/new-f16-gqa/picture.png", 8, 2, [1, 3]),
     ("sparse-bf16-tied", "../checkpoints/sparse-bf16-tied", "../checkpoints/sparse-bf16-tied/picture.png", 24, 1, [0, 3]),
-    ("demo", "../../../assets/demo/model", "../../../assets/demo/samples/scene-2.png", 24, 4, [0, 5, 7]),
+    ("demo", "../../../assets/demo/model", "../../../assets/demo/samples/meadow.png", 24, 5, [0, 5, 7]),
 ]
 
 
@@ -86,10 +86,14 @@ def pack(result, dump):
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--work", type=Path, required=True)
-    work = ap.parse_args().work
+    ap.add_argument("--only", default="", help="only sessions whose name begins so")
+    args = ap.parse_args()
+    work = args.work
     for folder in ("sessions", "expected"):
         (HERE / folder).mkdir(exist_ok=True)
     for name, session in sessions():
+        if not name.startswith(args.only):
+            continue
         path = HERE / "sessions" / f"{name}.json"
         path.write_text(json.dumps(session, indent=1) + "\n")
         out = work / name
