@@ -49,9 +49,9 @@ fn run(engine: &mut Engine, session: &Session) -> (Arc<Trace>, Vec<Named>) {
     (trace.unwrap(), engine.dump(false).unwrap())
 }
 
-fn scene(n: usize) -> PictureSource {
+fn scene(name: &str) -> PictureSource {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    PictureSource::File(root.join(format!("assets/demo/samples/scene-{n}.png")))
+    PictureSource::File(root.join(format!("assets/demo/samples/{name}.png")))
 }
 
 /// Cells of the lens whose first word is the same, and all cells.
@@ -74,9 +74,9 @@ fn first_words_of_the_demo_model_stay() {
     for (dtype, least) in types {
         let mut rounded = engine(dtype, CacheFolder::Off, false);
         let (mut same, mut all) = (0, 0);
-        for n in [1, 3, 4, 6] {
+        for name in ["beach", "desert", "night", "savanna"] {
             let mut session = Session::demo();
-            session.experiment.picture = scene(n);
+            session.experiment.picture = scene(name);
             session.experiment.decode.max_new_tokens = 0;
             let (exact, _) = run(&mut exact, &session);
             let (rounded, _) = run(&mut rounded, &session);

@@ -443,10 +443,10 @@ fn what_cannot_be_swept_is_told_in_one_sentence() {
     };
     for (spec, words) in [
         (patches(99, 0, 1), "0..=12"),
-        (patches(0, 8, 1), "0..=7"),
+        (patches(0, 10, 1), "0..=9"),
         (patches(0, 0, 0), "1 to 24"),
         (patches(0, 0, 25), "1 to 24"),
-        (layers(TokenSet::Last, TokenSet::Image, 9), "1 to 8"),
+        (layers(TokenSet::Last, TokenSet::Image, 11), "1 to 10"),
         (layers(TokenSet::System, TokenSet::Image, 1), "never see"),
     ] {
         let error = engine
