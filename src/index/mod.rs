@@ -3,6 +3,7 @@
 //! Nothing here knows a model, a tensor or a window. Sets are symbolic until they meet a [`TokenLayout`] or a
 //! [`PatchGrid`], so that they survive an edited prompt and cover tokens that are not generated yet.
 
+pub mod choose;
 mod layer;
 mod patch;
 mod token;
