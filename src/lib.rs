@@ -21,6 +21,8 @@
 //! | [`intervene`] | interventions compiled to hooks on the forward pass |
 //! | [`engine`] | carries out requests; keeps model, picture and runs; [`engine::worker`] is its thread |
 //! | [`session`] | the document: experiment, view, undo; `update(session, command)`; the session file |
+//! | `labels`, `wording` | numbers, levels and interventions in words, for the window and for exports |
+//! | [`export`] | files made of a trace: results, tables, pictures; pure |
 //! | `render`, `ui`, `app`, `dialogs` | the window (feature `gui`): shaders, panels, glue, file dialogs |
 //! | [`cli`] | the command line |
 //!
@@ -83,9 +85,11 @@ pub mod demo;
 pub mod dialogs;
 pub mod engine;
 pub mod error;
+pub mod export;
 pub mod files;
 pub mod index;
 pub mod intervene;
+pub mod labels;
 pub mod lens;
 pub mod model;
 #[cfg(feature = "gui")]
@@ -94,4 +98,5 @@ pub mod session;
 pub mod spec;
 #[cfg(feature = "gui")]
 pub mod ui;
+pub mod wording;
 pub mod words_png;

@@ -41,7 +41,15 @@ const WORDS: &[(&str, &[&str])] = &[
     ("use crate::cli", &["main.rs"]),
     (
         "use crate::session",
-        &["session/", "ui/", "app.rs", "app/", "cli/", "dialogs.rs"],
+        &[
+            "session/",
+            "export/",
+            "ui/",
+            "app.rs",
+            "app/",
+            "cli/",
+            "dialogs.rs",
+        ],
     ),
     (
         "use crate::engine",
@@ -49,6 +57,7 @@ const WORDS: &[(&str, &[&str])] = &[
             "engine/",
             "lens/",
             "session/",
+            "export/",
             "ui/",
             "render/",
             "app.rs",
@@ -128,8 +137,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         "intervene",
         &["lens", "engine", "session", "ui", "render", "app", "cli"],
     ),
-    ("engine", &["session", "ui", "render", "app", "cli"]),
-    ("session", &["ui", "render", "app", "cli"]),
+    (
+        "engine",
+        &["session", "export", "ui", "render", "app", "cli"],
+    ),
+    ("session", &["export", "ui", "render", "app", "cli"]),
+    ("export", &["ui", "render", "app", "cli"]),
     ("ui", &["app", "cli"]),
 ];
 

@@ -5,7 +5,7 @@
 mod bench;
 mod info;
 mod lens;
-mod result;
+
 mod run;
 mod sweep;
 mod sweep_file;

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use safetensors::tensor::{Dtype, TensorView};
 
 use super::Compute;
-use super::result::ResultFile;
 use super::terminal::Terminal;
 use crate::engine::Engine;
 use crate::engine::protocol::RunId;
 use crate::error::{Error, Result};
+use crate::export::result::ResultFile;
+use crate::export::tensors;
 use crate::files;
 use crate::session::file;
 
@@ -68,16 +68,6 @@ pub fn run(args: &RunArgs) -> Result<()> {
 }
 
 fn write_dump(engine: &mut Engine, patterns: bool, path: &Path) -> Result<()> {
-    let tensors = engine.dump(patterns)?;
-    let bytes: Vec<Vec<u8>> = tensors
-        .iter()
-        .map(|(_, _, values)| values.iter().flat_map(|v| v.to_le_bytes()).collect())
-        .collect();
-    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-        Ok((name.as_str(), view.map_err(Error::internal)?))
-    });
-    let views = views.collect::<Result<Vec<_>>>()?;
-    let file = safetensors::serialize(views, None).map_err(Error::internal)?;
+    let file = tensors::to_bytes(&engine.dump(patterns)?)?;
     files::write_atomically(path, &file)
 }

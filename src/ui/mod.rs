@@ -17,7 +17,7 @@ pub mod help;
 pub mod image_grid;
 pub mod interventions;
 mod knockout_form;
-pub mod labels;
+pub use crate::labels;
 pub mod level_strip;
 pub mod notices;
 pub mod path_prompt;
@@ -32,7 +32,7 @@ pub mod sweep_view;
 pub mod theme;
 pub mod tool_strip;
 pub mod top_bar;
-mod wording;
+use crate::wording;
 
 use std::cell::RefCell;
 

@@ -1,7 +1,7 @@
 //! Interventions in plain words: what a row does, and what it certainly cannot change. Pure.
 
-use super::labels::level_label;
 use crate::index::{HeadSet, LayerRange, Patch, PatchGrid, PatchSet, TokenSet};
+use crate::labels::level_label;
 use crate::spec::{Ablation, AttentionKnockout, Intervention, Replacement, SweepOver};
 
 /// What is known of the model; the rows can be worded without it.
