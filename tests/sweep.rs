@@ -421,52 +421,6 @@ fn a_stopped_sweep_keeps_what_it_has_and_goes_on() {
     assert_eq!(first.seen[0].n_done(), 0);
 }
 
-#[test]
-fn what_cannot_be_swept_is_told_in_one_sentence() {
-    let experiment = Session::demo().experiment;
-    let mut engine = engine();
-    let patches = |token, layer, block| SweepSpec {
-        token,
-        over: SweepOver::Patches {
-            with: Replacement::Mean,
-            layer,
-            block,
-        },
-    };
-    let layers = |queries, keys, window| SweepSpec {
-        token: 0,
-        over: SweepOver::Layers {
-            queries,
-            keys,
-            window,
-        },
-    };
-    for (spec, words) in [
-        (patches(99, 0, 1), "0..=12"),
-        (patches(0, 10, 1), "0..=9"),
-        (patches(0, 0, 0), "1 to 24"),
-        (patches(0, 0, 25), "1 to 24"),
-        (layers(TokenSet::Last, TokenSet::Image, 11), "1 to 10"),
-        (layers(TokenSet::System, TokenSet::Image, 1), "never see"),
-    ] {
-        let error = engine
-            .sweep(&request(&experiment), &spec, &mut Deaf)
-            .unwrap_err();
-        assert!(
-            matches!(&error, Error::Input(why) if why.contains(words)),
-            "{error}"
-        );
-    }
-    let silent = Experiment {
-        decode: patchglass::spec::Decode { max_new_tokens: 0 },
-        ..experiment
-    };
-    let error = engine
-        .sweep(&request(&silent), &patches(0, 0, 1), &mut Deaf)
-        .unwrap_err();
-    assert!(error.to_string().contains("at least one"), "{error}");
-}
-
 /// `cargo test --release --test sweep -- --ignored --nocapture`: what batches bring on this machine. Sizes take turns, and
 /// the fastest of each counts, so that other work on the machine disturbs them alike.
 #[test]

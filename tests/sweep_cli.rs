@@ -21,9 +21,12 @@ use golden::Deaf;
 use patchglass::engine::protocol::RunId;
 use patchglass::engine::sweep::Sweep;
 use patchglass::engine::{Engine, EngineOptions};
+use patchglass::error::Error;
 use patchglass::index::TokenSet;
 use patchglass::session::Session;
-use patchglass::spec::{ModelSource, PictureSource, Replacement, SweepOver, SweepSpec};
+use patchglass::spec::{
+    Decode, Experiment, ModelSource, PictureSource, Replacement, SweepOver, SweepSpec,
+};
 use serde_json::Value;
 
 const PROMPT: &str = "What is it?";
@@ -169,4 +172,51 @@ fn bad_input_is_one_line_with_the_remedy() {
         );
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_cannot_be_swept_is_told_in_one_sentence() {
+    let session = |experiment: &Experiment| Session::new(experiment.clone()).run_spec(RunId(1));
+    let experiment = Session::demo().experiment;
+    let mut engine = Engine::new(EngineOptions::default()).unwrap();
+    let patches = |token, layer, block| SweepSpec {
+        token,
+        over: SweepOver::Patches {
+            with: Replacement::Mean,
+            layer,
+            block,
+        },
+    };
+    let layers = |queries, keys, window| SweepSpec {
+        token: 0,
+        over: SweepOver::Layers {
+            queries,
+            keys,
+            window,
+        },
+    };
+    for (spec, words) in [
+        (patches(99, 0, 1), "0..=12"),
+        (patches(0, 10, 1), "0..=9"),
+        (patches(0, 0, 0), "1 to 24"),
+        (patches(0, 0, 25), "1 to 24"),
+        (layers(TokenSet::Last, TokenSet::Image, 11), "1 to 10"),
+        (layers(TokenSet::System, TokenSet::Image, 1), "never see"),
+    ] {
+        let error = engine
+            .sweep(&session(&experiment), &spec, &mut Deaf)
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::Input(why) if why.contains(words)),
+            "{error}"
+        );
+    }
+    let silent = Experiment {
+        decode: Decode { max_new_tokens: 0 },
+        ..experiment
+    };
+    let error = engine
+        .sweep(&session(&silent), &patches(0, 0, 1), &mut Deaf)
+        .unwrap_err();
+    assert!(error.to_string().contains("at least one"), "{error}");
 }

@@ -52,7 +52,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     report.push(Row::of("load", vec![load]));
     let mut bench = Bench::new(&mut engine, source, args.repeats);
     bench.measure(&mut report)?;
-    report.device = engine.device_name().to_owned();
+    report.device = engine.device_name();
     report.ceilings = Some(engine.ceilings()?);
     super::print(&report.text())?;
     if let Some(path) = &args.json {

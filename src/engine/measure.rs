@@ -5,14 +5,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::job::ms;
 use super::protocol::{Event, Monitor, RunId, Stage};
 use super::run::Engine;
 use crate::error::{Error, Result};
 use crate::index::PatchGrid;
-use crate::model::Llava;
+use crate::model::{Llava, device_name};
 use crate::spec::ModelSource;
 
 /// What the device can do at best, measured.
@@ -209,13 +209,9 @@ impl Engine {
         Ok(best)
     }
 
-    /// The device in words.
-    pub fn device_name(&self) -> &'static str {
-        match self.device {
-            Device::Cpu => "CPU",
-            Device::Cuda(_) => "CUDA",
-            Device::Metal(_) => "Metal",
-        }
+    /// The device in words: `CPU`, `CUDA 0`, `Metal`.
+    pub fn device_name(&self) -> String {
+        device_name(&self.device)
     }
 
     /// Bytes of the device's memory that are taken, by this and other programs: the card's, or of this process at most so

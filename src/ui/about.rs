@@ -13,11 +13,19 @@ const MODEL: &[&str] = &[
      a LLaVA-1.5 model.",
 ];
 
+/// Of the sample scenes.
 const PICTURES: &[&str] = &[
     "Fluent Emoji by Microsoft, MIT",
     "Noto Emoji by Google, Apache-2.0",
+];
+
+/// That the demo model saw besides.
+const TRAINING: &[&str] = &[
     "Twemoji by Twitter and contributors, CC-BY-4.0",
-    "Open Clip Art, public domain",
+    "EmojiOne 2 by Emoji One, CC-BY-4.0",
+    "Streamline Emojis by Streamline, CC-BY-4.0",
+    "FxEmoji by Mozilla, Apache-2.0",
+    "Open Clip Art Library, public domain",
 ];
 
 /// Shows the window while `open`.
@@ -47,9 +55,9 @@ fn contents(ui: &mut Ui) {
     }
     heading(ui, "Pictures");
     paragraph(ui, "The scenes that come with it are put together from:");
-    for text in PICTURES {
-        paragraph(ui, &format!("•  {text}"));
-    }
+    list(ui, PICTURES);
+    paragraph(ui, "The demo model was also trained on drawings of:");
+    list(ui, TRAINING);
     heading(ui, "Paper");
     paragraph(
         ui,
@@ -62,6 +70,12 @@ fn contents(ui: &mut Ui) {
 fn heading(ui: &mut Ui, text: &str) {
     ui.add_space(2.0 * GRID);
     ui.label(RichText::new(text).strong());
+}
+
+fn list(ui: &mut Ui, items: &[&str]) {
+    for text in items {
+        paragraph(ui, &format!("•  {text}"));
+    }
 }
 
 fn paragraph(ui: &mut Ui, text: &str) {

@@ -8,7 +8,7 @@ LIMIT=${LIMIT:-560}
 VISION_UNTIL=${VISION_UNTIL:-165}
 TEXT_UNTIL=${TEXT_UNTIL:-140}
 PY=${PY:-python3}
-W=${W:-/tmp/demo-run}
+W=${W:-$PWD/work}
 rm -rf "$W"
 mkdir -p "$W" "$OUT"
 N=$(nvidia-smi -L 2>/dev/null | wc -l)

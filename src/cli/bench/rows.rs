@@ -70,7 +70,7 @@ impl<'a> Bench<'a> {
         Ok(((clock.first_words.unwrap_or(total), total), trace))
     }
 
-    /// Both variants in turn, after two runs that do not count.
+    /// Measures both variants in turn. The caller has run each once, which does not count.
     fn repeat(&mut self, mut one: impl FnMut(&mut Self, usize) -> Result<()>) -> Result<()> {
         (0..self.repeats).try_for_each(|i| one(self, i))
     }

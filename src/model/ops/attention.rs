@@ -126,35 +126,11 @@ fn with_masked_softmax(
     is_causal: bool,
 ) -> Result<Tensor> {
     let scores = q.matmul(&repeat_heads(k, shape)?.t()?)?;
-    scores.inplace_op1(&MaskedSoftmax {
-        shape: *shape,
-        is_causal,
-        blocked: blocked.map(Tensor::contiguous).transpose()?,
+    let blocked = blocked.map(Tensor::contiguous).transpose()?;
+    super::on_card::in_place(&scores, |scores| {
+        super::cuda::masked_softmax(scores, blocked.as_ref(), shape, is_causal)
     })?;
     merge_heads(&scores.matmul(&repeat_heads(v, shape)?)?, shape)
-}
-
-#[cfg(feature = "cuda")]
-struct MaskedSoftmax {
-    shape: AttentionShape,
-    is_causal: bool,
-    blocked: Option<Tensor>,
-}
-
-#[cfg(feature = "cuda")]
-impl candle_core::InplaceOp1 for MaskedSoftmax {
-    fn name(&self) -> &'static str {
-        "masked-softmax"
-    }
-
-    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> Result<()> {
-        candle_core::bail!("attention is fused on the CPU")
-    }
-
-    fn cuda_fwd(&self, scores: &mut candle_core::CudaStorage, layout: &Layout) -> Result<()> {
-        let blocked = self.blocked.as_ref();
-        super::cuda::masked_softmax((scores, layout), blocked, &self.shape, self.is_causal)
-    }
 }
 
 /// Queries that one task computes.

@@ -112,7 +112,8 @@ macro_rules! launch {
     ($device:expr, $name:expr, $config:expr, $($id:ident = $arg:expr),+) => {{
         let (function, config) = (kernel($device, $name)?, $config);
         let stream = $device.cuda_stream();
-        $(let $id = $arg;)+
+        $(#[allow(clippy::redundant_locals, reason = "some arguments are variables of that name")]
+        let $id = $arg;)+
         let mut builder = stream.launch_builder(&function);
         $(builder.arg(&$id);)+
         // SAFETY: the arguments are those of the kernel of this name; the addresses are of tensors that the caller holds.
@@ -355,8 +356,7 @@ pub(super) const TOP_K: [usize; 3] = [5, 10, 20];
 
 /// Reads f32 logits `[n, vocab]`: `[n, 2 * k + 2]` with ids (as bits), probabilities, log-sum-exp and entropy.
 pub(super) fn read_logits(
-    logits: &CudaStorage,
-    layout: &Layout,
+    (logits, layout): (&CudaStorage, &Layout),
     k: usize,
     n_words: usize,
 ) -> Result<(CudaStorage, Shape)> {
@@ -389,7 +389,7 @@ pub(super) fn product(
     let out = new(device, out_dtype, n * m)?;
     let out_at = address(&out, &Layout::contiguous(n * m))?;
     let (x_at, weight_at) = (address(x.0, x.1)?, address(weight.0, weight.1)?);
-    let is_aligned = |at: Address| at % 16 == 0;
+    let is_aligned = |at: Address| at.is_multiple_of(16);
     if n == 1 && k * dtype.size_in_bytes() % 16 == 0 && is_aligned(x_at) && is_aligned(weight_at) {
         let part = if is_logits { "logits_" } else { "" };
         let name = format!("matvec_{part}{}", suffix(dtype)?);

@@ -1,10 +1,12 @@
 //! Between rows and heads: splitting, rotating, repeating and merging. No scores here.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 #[cfg(feature = "cuda")]
-use candle_core::{CudaStorage, CustomOp1, CustomOp2};
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+#[cfg(feature = "cuda")]
+use super::on_card::{self, Part};
 use super::{AttentionShape, contiguous, has_body};
 
 /// Splits `[batch * n, (heads + 2 * kv_heads) * d_head]` into q `[batch * head, n, d_head]`, k and v
@@ -38,8 +40,9 @@ pub(in crate::model) fn split_heads(
     shape: &AttentionShape,
 ) -> Result<(Tensor, Tensor, Tensor)> {
     #[cfg(feature = "cuda")]
-    if super::is_cuda(qkv) {
-        return parts(&qkv.apply_op1_no_bwd(&SplitHeads(*shape))?, shape);
+    if super::is_cuda(qkv) && shape.d_head % 2 == 0 {
+        let split = |qkv: Part<'_>| super::cuda::split_heads(qkv, None, shape);
+        return parts(&on_card::apply1(qkv, split)?, shape);
     }
     let part = |first: usize, heads: usize| {
         qkv.narrow(1, first * shape.d_head, heads * shape.d_head)?
@@ -75,7 +78,7 @@ pub(in crate::model) fn repeat_heads(x: &Tensor, shape: &AttentionShape) -> Resu
 pub(in crate::model) fn merge_heads(z: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if super::is_cuda(z) {
-        return z.contiguous()?.apply_op1_no_bwd(&MergeHeads(*shape));
+        return on_card::apply1(&z.contiguous()?, |z| super::cuda::merge_heads(z, shape));
     }
     z.reshape((shape.batch, shape.heads, shape.n, shape.d_head))?
         .transpose(1, 2)?
@@ -86,40 +89,9 @@ pub(in crate::model) fn merge_heads(z: &Tensor, shape: &AttentionShape) -> Resul
 pub(in crate::model) fn append_positions(old: &Tensor, added: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if super::is_cuda(old) {
-        return old.apply_op2_no_bwd(&added.contiguous()?, &AppendPositions);
+        return on_card::apply2(old, &added.contiguous()?, super::cuda::append_positions);
     }
     Tensor::cat(&[&old.contiguous()?, &added.contiguous()?], 1)
-}
-
-/// Moves only; on the CPU candle's own copies do it.
-#[cfg(feature = "cuda")]
-struct AppendPositions;
-
-#[cfg(feature = "cuda")]
-impl CustomOp2 for AppendPositions {
-    fn name(&self) -> &'static str {
-        "append-positions"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        candle_core::bail!("positions are appended by copies on the CPU")
-    }
-
-    fn cuda_fwd(
-        &self,
-        old: &CudaStorage,
-        old_layout: &Layout,
-        added: &CudaStorage,
-        added_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        super::cuda::append_positions((old, old_layout), (added, added_layout))
-    }
 }
 
 struct SplitRotatedHeads(AttentionShape);
@@ -177,44 +149,6 @@ impl CustomOp3 for SplitRotatedHeads {
     ) -> Result<(CudaStorage, Shape)> {
         let tables = super::cuda::tables((cos, cos_layout), (sin, sin_layout))?;
         super::cuda::split_heads((qkv, qkv_layout), Some(tables), &self.0)
-    }
-}
-
-/// Moves only; on the CPU candle's own copies do it.
-#[cfg(feature = "cuda")]
-struct SplitHeads(AttentionShape);
-
-#[cfg(feature = "cuda")]
-impl CustomOp1 for SplitHeads {
-    fn name(&self) -> &'static str {
-        "split-heads"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        candle_core::bail!("heads are split by copies on the CPU")
-    }
-
-    fn cuda_fwd(&self, qkv: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        super::cuda::split_heads((qkv, layout), None, &self.0)
-    }
-}
-
-/// Moves only; on the CPU candle's own copies do it.
-#[cfg(feature = "cuda")]
-struct MergeHeads(AttentionShape);
-
-#[cfg(feature = "cuda")]
-impl CustomOp1 for MergeHeads {
-    fn name(&self) -> &'static str {
-        "merge-heads"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        candle_core::bail!("heads are merged by copies on the CPU")
-    }
-
-    fn cuda_fwd(&self, z: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        super::cuda::merge_heads((z, layout), &self.0)
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) mod cuda;
 mod exp;
 mod heads;
 mod norm;
+#[cfg(feature = "cuda")]
+mod on_card;
 mod product;
 mod quantised;
 mod rows;

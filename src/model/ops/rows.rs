@@ -1,8 +1,9 @@
 //! What a lens needs of rows: norms, and the best words of rows of logits, without moving the rows off the device.
 
-#[cfg(feature = "cuda")]
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Shape};
 use candle_core::{D, DType, Result, Tensor};
+
+#[cfg(feature = "cuda")]
+use super::on_card;
 
 /// Euclidean norms of a row of `a`, of the same row of `b`, and of their difference.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,7 +45,7 @@ pub(crate) fn row_norms(a: &Tensor, b: Option<&Tensor>) -> Result<Norms> {
     #[cfg(feature = "cuda")]
     if super::is_cuda(a) {
         let b = b.map(Tensor::contiguous).transpose()?;
-        let rows = (a.contiguous()?).apply_op1_no_bwd(&NormsOnDevice(b))?;
+        let rows = on_card::apply1(&a.contiguous()?, |a| super::cuda::row_norms(a, b.as_ref()))?;
         return Ok(Norms::OnDevice(rows));
     }
     let norm = |x: &Tensor| x.sqr()?.sum(D::Minus1)?.sqrt()?.to_vec1::<f32>();
@@ -70,48 +71,9 @@ pub(crate) fn read_logits(logits: &Tensor, k: usize, n_words: usize) -> Result<O
         let Some(&kept) = super::cuda::TOP_K.iter().find(|kept| **kept >= k) else {
             return Ok(None);
         };
-        let op = ReadLogits { kept, n_words };
-        return Ok(Some(logits.contiguous()?.apply_op1_no_bwd(&op)?));
+        let read = |logits: on_card::Part<'_>| super::cuda::read_logits(logits, kept, n_words);
+        return on_card::apply1(&logits.contiguous()?, read).map(Some);
     }
     let _ = (logits, k, n_words);
     Ok(None)
-}
-
-#[cfg(feature = "cuda")]
-struct NormsOnDevice(Option<Tensor>);
-
-#[cfg(feature = "cuda")]
-impl CustomOp1 for NormsOnDevice {
-    fn name(&self) -> &'static str {
-        "row-norms"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        candle_core::bail!("norms on the CPU are candle's")
-    }
-
-    fn cuda_fwd(&self, a: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        super::cuda::row_norms((a, layout), self.0.as_ref())
-    }
-}
-
-#[cfg(feature = "cuda")]
-struct ReadLogits {
-    kept: usize,
-    n_words: usize,
-}
-
-#[cfg(feature = "cuda")]
-impl CustomOp1 for ReadLogits {
-    fn name(&self) -> &'static str {
-        "read-logits"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        candle_core::bail!("logits on the CPU are read in lens/rows.rs")
-    }
-
-    fn cuda_fwd(&self, logits: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        super::cuda::read_logits(logits, layout, self.kept, self.n_words)
-    }
 }
