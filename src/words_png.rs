@@ -27,16 +27,27 @@ pub fn draw(
     cell_px: usize,
 ) -> RgbImage {
     let mut out = background(picture, grid, cell_px);
+    draw_words(&mut out, (0, 0), grid, words, cell_px);
+    out
+}
+
+/// Draws the words alone over a grid whose first cell begins at `origin`.
+pub fn draw_words(
+    out: &mut RgbImage,
+    origin: (usize, usize),
+    grid: PatchGrid,
+    words: &[(String, f32)],
+    cell_px: usize,
+) {
     let bytes = epaint_default_fonts::HACK_REGULAR;
     if let Ok(font) = FontRef::try_from_slice(bytes) {
         for (patch, (word, prob)) in grid.patches().zip(words) {
-            let left = usize::from(patch.col) * cell_px;
-            let top = usize::from(patch.row) * cell_px;
+            let left = origin.0 + usize::from(patch.col) * cell_px;
+            let top = origin.1 + usize::from(patch.row) * cell_px;
             let alpha = 0.35 + 0.65 * prob.clamp(0.0, 1.0).sqrt();
-            draw_word(&mut out, &font, word, (left, top, cell_px), alpha);
+            draw_word(out, &font, word, (left, top, cell_px), alpha);
         }
     }
-    out
 }
 
 /// The picture at its new size, darkened, with lines at the first pixel of every cell.

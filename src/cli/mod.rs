@@ -3,6 +3,7 @@
 //! It parses, calls and prints. Results go to standard output or to files, everything else to standard error.
 
 mod bench;
+mod export;
 mod info;
 mod lens;
 
@@ -29,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   patchglass run session.json --out results --dump
   patchglass run session.json --out - | jq .edited.answer.text
   patchglass lens photo.jpg --level 25 --model ~/llava-1.5-7b-hf --png words.png
+  patchglass export session.json --png view.png --csv words.csv
   patchglass sweep patches photo.jpg --token 4 --out importance.csv
   patchglass sweep layers session.json --window 3 --out layers.json
   patchglass photo.jpg --model ~/llava-1.5-7b-hf --dtype q4k
@@ -58,6 +60,9 @@ enum Command {
     /// Print the word that the logit lens finds in every patch, and draw them into the picture
     #[command(after_help = "Example: patchglass lens photo.png --level 7 --png words.png")]
     Lens(lens::LensArgs),
+    /// Run a session and write it as a picture, a table, JSON or tensors
+    #[command(after_help = "Example: patchglass export session.json --png view.png --scale 3")]
+    Export(export::ExportArgs),
     /// Sweep over patches, blocks or heads: what a token of the clean answer depends on
     Sweep(sweep::SweepArgs),
     /// Describe a model: architecture, sizes, grid, memory needed, and whether it fits
@@ -126,6 +131,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
     match cli.command {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Lens(args)) => lens::lens(&args),
+        Some(Command::Export(args)) => export::export(&args),
         Some(Command::Sweep(args)) => sweep::sweep(&args),
         Some(Command::Info(args)) => info::info(&args),
         Some(Command::Bench(args)) => bench::bench(&args),

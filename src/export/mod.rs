@@ -3,5 +3,32 @@
 //! Every export is a pure function of what the engine has computed; nothing here runs a model, opens a file or draws a
 //! window.
 
+pub mod canvas;
+pub mod csv;
+pub mod heat;
+mod marks;
+pub mod picture;
 pub mod result;
 pub mod tensors;
+
+use crate::engine::trace::Trace;
+use crate::error::{Error, Result};
+
+/// `result.json` of a complete trace, as `patchglass run` writes it.
+///
+/// # Errors
+/// A trace that is not complete.
+pub fn json(trace: &Trace) -> Result<String> {
+    complete(trace)?;
+    serde_json::to_string(&result::ResultFile::new(trace)).map_err(Error::internal)
+}
+
+/// Whether everything of a run is there; half a run is not exported.
+fn complete(trace: &Trace) -> Result<()> {
+    match trace.complete {
+        true => Ok(()),
+        false => Err(Error::input(
+            "the run is not complete yet: wait until it is through, then export",
+        )),
+    }
+}

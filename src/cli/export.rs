@@ -1,0 +1,102 @@
+//! `patchglass export`: runs a session and writes what the window's menu "Export" writes.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Compute;
+use super::terminal::Terminal;
+use crate::engine::Engine;
+use crate::engine::protocol::RunId;
+use crate::engine::trace::Trace;
+use crate::error::{Error, Result};
+use crate::export::{self, csv, picture, tensors};
+use crate::session::{Session, file};
+use crate::{demo, files};
+
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// The session file
+    #[arg(required_unless_present = "demo_model")]
+    session: Option<PathBuf>,
+    /// The view with its legend, as a picture
+    #[arg(long, value_name = "FILE")]
+    png: Option<PathBuf>,
+    /// How many times as large the picture is drawn, 1 to 4
+    #[arg(long, default_value_t = 2)]
+    scale: usize,
+    /// Level of the picture; the session's, or the model's usual one, unless given
+    #[arg(long)]
+    level: Option<usize>,
+    /// Every word of every level and patch, clean and edited, as a table
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// What `patchglass run` writes as result.json
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// What `patchglass run --dump` writes: pixels, visual tokens, residual streams, logits
+    #[arg(long, value_name = "FILE")]
+    safetensors: Option<PathBuf>,
+    /// Writes the demo model as a folder in Hugging Face form, for other programs
+    #[arg(long, value_name = "FOLDER")]
+    demo_model: Option<PathBuf>,
+    #[command(flatten)]
+    compute: Compute,
+}
+
+pub fn export(args: &ExportArgs) -> Result<()> {
+    if let Some(folder) = &args.demo_model {
+        write_demo_model(folder)?;
+    }
+    let Some(path) = &args.session else {
+        return Ok(());
+    };
+    let asked = [&args.png, &args.csv, &args.json, &args.safetensors];
+    if asked.iter().all(|file| file.is_none()) && args.demo_model.is_none() {
+        return Err(Error::input(
+            "nothing to export: name at least one of --png, --csv, --json, --safetensors",
+        ));
+    }
+    let mut session = file::load(path)?;
+    session.experiment.model = args.compute.with_mmproj(session.experiment.model);
+    let mut engine = Engine::new(args.compute.options()?)?;
+    let mut terminal = Terminal::at_level(args.level);
+    let trace = engine.run(&session.run_spec(RunId(1)), &mut terminal);
+    terminal.finish();
+    let trace = trace?;
+    super::tell_notes(&trace);
+    write(args, &session, &trace)?;
+    match &args.safetensors {
+        Some(path) => write_file(path, &tensors::to_bytes(&engine.dump(false)?)?),
+        None => Ok(()),
+    }
+}
+
+/// What needs the trace alone.
+fn write(args: &ExportArgs, session: &Session, trace: &Trace) -> Result<()> {
+    if let Some(path) = &args.png {
+        let view = picture::View::of(session, trace, args.level);
+        write_file(path, &picture::png(trace, &view, args.scale)?)?;
+    }
+    if let Some(path) = &args.csv {
+        write_file(path, csv::of_trace(trace)?.as_bytes())?;
+    }
+    if let Some(path) = &args.json {
+        write_file(path, export::json(trace)?.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    files::write_atomically(path, bytes)?;
+    eprintln!("wrote {} ({} bytes)", path.display(), bytes.len());
+    Ok(())
+}
+
+fn write_demo_model(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::write(folder, &e))?;
+    for (name, bytes) in demo::FILES {
+        write_file(&folder.join(name), bytes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! `patchglass export`, run for real on a small checkpoint: every file holds what the engine computed, and bad input is told.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+
+#[path = "support/golden.rs"]
+#[expect(
+    dead_code,
+    reason = "only the monitor that listens to nothing is used here"
+)]
+mod golden;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use golden::Deaf;
+use patchglass::engine::protocol::RunId;
+use patchglass::engine::trace::Trace;
+use patchglass::engine::{Engine, EngineOptions};
+use patchglass::session::{Session, file};
+
+/// A session on the small checkpoint, with an ablation and a knockout.
+fn session_file(folder: &Path) -> PathBuf {
+    let model = golden::folder().join("checkpoints/old-f32");
+    let text = serde_json::json!({
+        "model": model, "image": model.join("picture.png"), "prompt": "What, \"is\" it?",
+        "interventions": [
+            {"type": "ablation", "patches": "r1c1-r2c3"},
+            {"type": "attention_knockout", "queries": "last", "keys": "patches:r0c0-r3c0", "layers": "1"}
+        ],
+        "readout": {"words": ["dog"]},
+        "decode": {"max_new_tokens": 3},
+        "view": {"selection": "r4c4-r5c5", "level": 2}
+    });
+    let path = folder.join("session.json");
+    std::fs::write(&path, text.to_string()).unwrap();
+    path
+}
+
+fn export(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_patchglass"))
+        .arg("export")
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn run(session: &Session) -> (Engine, Arc<Trace>) {
+    let mut engine = Engine::new(EngineOptions::default()).unwrap();
+    let trace = engine.run(&session.run_spec(RunId(1)), &mut Deaf).unwrap();
+    (engine, trace)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn files_hold_what_the_engine_computed() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let path = session_file(dir.path());
+    let (csv, json, dump) = (at("words.csv"), at("result.json"), at("dump.safetensors"));
+    let output = export(&[
+        text(&path),
+        "--csv",
+        text(&csv),
+        "--json",
+        text(&json),
+        "--safetensors",
+        text(&dump),
+    ]);
+    assert!(output.status.success(), "{output:?}");
+    let (mut engine, trace) = run(&file::load(&path).unwrap());
+
+    let table = std::fs::read_to_string(csv).unwrap();
+    let lines: Vec<_> = table.lines().collect();
+    let (grid, k) = (
+        trace.model.grid,
+        trace.edited.levels[0].as_ref().unwrap().top_k,
+    );
+    assert_eq!(lines.len(), 1 + (trace.model.n_layers + 1) * grid.len() * k);
+    // Level 2, patch r1c1, second word.
+    let index = 1 + (2 * grid.len() + grid.cols + 1) * k + 1;
+    let fields: Vec<_> = lines[index].split(',').collect();
+    let (clean, edited) = (&trace.baseline.levels[2], &trace.edited.levels[2]);
+    let cell = |level: &Option<Arc<patchglass::engine::trace::LevelReadout>>| {
+        let (id, prob) = level.as_ref().unwrap().top(grid.cols + 1).nth(1).unwrap();
+        (id.to_string(), prob.to_string())
+    };
+    assert_eq!(fields[..4], ["2", "1", "1", "2"]);
+    assert_eq!((fields[4].to_owned(), fields[6].to_owned()), cell(clean));
+    assert_eq!((fields[7].to_owned(), fields[9].to_owned()), cell(edited));
+
+    let mut result: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    let mut again: serde_json::Value =
+        serde_json::from_str(&patchglass::export::json(&trace).unwrap()).unwrap();
+    for value in [&mut result, &mut again] {
+        value.as_object_mut().unwrap().remove("timing_ms");
+    }
+    assert_eq!(result, again);
+
+    let bytes = std::fs::read(dump).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    for (name, shape, values) in engine.dump(false).unwrap() {
+        let tensor = file.tensor(&name).unwrap();
+        assert_eq!(tensor.shape(), shape);
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        assert_eq!(tensor.data(), bytes);
+    }
+}
+
+#[test]
+fn a_picture_grows_with_its_scale_and_shows_the_edit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = session_file(dir.path());
+    let mut session = file::load(&path).unwrap();
+    let (_, trace) = run(&session);
+    let draw = |session: &Session, scale| {
+        let view = patchglass::export::picture::View::of(session, &trace, None);
+        patchglass::export::picture::draw(&trace, &view, scale).unwrap()
+    };
+    let (one, three) = (draw(&session, 1), draw(&session, 3));
+    assert_eq!(three.width(), 3 * one.width());
+    assert!(one.width() > 500 && one.height() > one.width());
+    session.view.show_clean = true;
+    let clean = draw(&session, 1);
+    assert_eq!(clean.dimensions(), one.dimensions());
+    assert_ne!(clean, one, "marks and words of the edit are gone");
+
+    let png = dir.path().join("view.png");
+    let output = export(&[text(&path), "--png", text(&png), "--scale", "1"]);
+    assert!(output.status.success(), "{output:?}");
+    let bytes = std::fs::read(png).unwrap();
+    assert_eq!(image::load_from_memory(&bytes).unwrap().to_rgb8(), one);
+}
+
+#[test]
+fn bad_requests_are_told_in_a_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = session_file(dir.path());
+    let png = dir.path().join("x.png");
+    for (args, words) in [
+        (vec![text(&path)], "--png"),
+        (
+            vec![text(&path), "--png", text(&png), "--scale", "9"],
+            "1 to 4",
+        ),
+        (
+            vec![text(&path), "--png", text(&png), "--level", "99"],
+            "level 99",
+        ),
+        (vec![], "SESSION"),
+    ] {
+        let output = export(&args);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(!png.exists());
+}
