@@ -17,6 +17,7 @@
 //! | [`index`] | patches, levels, blocks, heads, token sets: symbolic until they meet a layout |
 //! | [`spec`] | what a run depends on, as plain data: [`spec::Experiment`], its interventions, sweeps |
 //! | [`model`] | CLIP tower, projector, LLaMA decoder with hook points; config, weights (float, quantised, GGUF), tokenizer, pictures |
+//! | [`masks`] | masks of objects (COCO, polygons, run lengths) and the patches that they lie on |
 //! | [`lens`] | residual rows to words: top-k, entropy, probability of a word |
 //! | [`intervene`] | interventions compiled to hooks on the forward pass |
 //! | [`engine`] | carries out requests; keeps model, picture and runs; [`engine::worker`] is its thread |
@@ -91,6 +92,7 @@ pub mod index;
 pub mod intervene;
 pub mod labels;
 pub mod lens;
+pub mod masks;
 pub mod model;
 #[cfg(feature = "gui")]
 pub mod render;

@@ -82,6 +82,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "index",
         &[
+            "masks",
             "spec",
             "model",
             "lens",
@@ -97,6 +98,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "spec",
         &[
+            "masks",
             "model",
             "lens",
             "intervene",
@@ -111,10 +113,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "model",
         &[
+            "masks",
             "lens",
             "intervene",
             "engine",
             "session",
+            "ui",
+            "render",
+            "app",
+            "cli",
+        ],
+    ),
+    (
+        "masks",
+        &[
+            "lens",
+            "intervene",
+            "engine",
+            "session",
+            "export",
             "ui",
             "render",
             "app",
