@@ -6,6 +6,7 @@
 mod layout;
 mod open;
 mod perform;
+mod reading;
 mod runs;
 mod sweeps;
 

@@ -83,6 +83,8 @@ const COLS: usize = 5;
 const SIDE: i32 = 61;
 const RANGE: (f32, f32) = (-1.0, 3.0);
 const OPACITY: f32 = 0.5;
+/// Not the one that is installed first, so that the change is seen.
+const PALETTE: colormap::Palette = colormap::Palette::Cividis;
 const LINE: [f32; 4] = [1.0, 0.0, 0.0, 0.5];
 
 fn values() -> Vec<f32> {
@@ -98,7 +100,7 @@ fn expected(x: i32, y: i32) -> [f32; 3] {
     let cell = |x: i32, y: i32| (x * cols / SIDE, y * rows / SIDE);
     let (col, row) = cell(x, y);
     let value = values()[(row * cols + col) as usize];
-    let heat = colormap::color(value, RANGE).unwrap_or([0; 3]);
+    let heat = PALETTE.color(value, RANGE).unwrap_or([0; 3]);
     let weight = OPACITY * colormap::weight(value, RANGE);
     let heat = heat.map(|c| f32::from(c) * weight);
     if cell((x - 1).max(0), (y - 1).max(0)) == (col, row) {
@@ -131,6 +133,7 @@ fn the_device_draws_what_the_cpu_expects() {
                 side: SIDE,
                 opacity: OPACITY,
                 range: RANGE,
+                palette: PALETTE,
                 line: LINE,
             })
         });

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use egui::Context;
 
-use super::PatchglassApp;
+use super::{PatchglassApp, reading};
 use crate::dialogs::{Outcome, Pick};
 use crate::index::PatchSet;
 use crate::session::{Command, HeatKind, Session, Tool};
@@ -30,6 +30,9 @@ impl PatchglassApp {
             A::ShowWords => Command::ShowWords(!view.show_words),
             A::ShowClean => Command::ShowClean(!view.show_clean),
             A::Rerun => Command::Rerun,
+            A::NextScale | A::Normalise | A::SwapColours => {
+                reading::command(&view.reading, &action)
+            }
             A::AblateSelection if !view.selection.is_empty() => Command::AddIntervention(
                 Intervention::Ablation(Ablation::of(view.selection.clone())),
             ),

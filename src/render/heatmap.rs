@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use eframe::egui_wgpu::{CallbackResources, CallbackTrait, RenderState, ScreenDescriptor, wgpu};
 
-use super::colormap;
+use super::colormap::{self, Palette};
 
 /// The shader's source.
 pub const WGSL: &str = include_str!("../../shaders/heatmap.wgsl");
@@ -48,6 +48,7 @@ pub struct HeatCallback {
     pub side: i32,
     pub opacity: f32,
     pub range: (f32, f32),
+    pub palette: Palette,
     /// Straight RGBA of the grid lines, 0..=1.
     pub line: [f32; 4],
 }
@@ -57,7 +58,9 @@ pub struct HeatGpu {
     pipeline: wgpu::RenderPipeline,
     layout: wgpu::BindGroupLayout,
     params: wgpu::Buffer,
+    colors: wgpu::Texture,
     colormap: wgpu::TextureView,
+    palette: Palette,
     heat: Option<Uploaded>,
 }
 
@@ -78,10 +81,10 @@ impl HeatGpu {
     fn new(render_state: &RenderState) -> Self {
         let (device, queue) = (&render_state.device, &render_state.queue);
         let layout = bind_group_layout(device);
-        let texels = colormap::texels();
         let size = (colormap::N_COLORS as u32, 1);
         let colors = texture(device, size, wgpu::TextureFormat::Rgba8Unorm);
-        write(queue, &colors, &texels);
+        let palette = Palette::default();
+        write(queue, &colors, &palette.texels());
         Self {
             pipeline: pipeline(device, &layout, render_state.target_format),
             layout,
@@ -92,6 +95,8 @@ impl HeatGpu {
                 mapped_at_creation: false,
             }),
             colormap: colors.create_view(&wgpu::TextureViewDescriptor::default()),
+            colors,
+            palette,
             heat: None,
         }
     }
@@ -147,6 +152,10 @@ impl CallbackTrait for HeatCallback {
     ) -> Vec<wgpu::CommandBuffer> {
         if let Some(gpu) = resources.get_mut::<HeatGpu>() {
             gpu.upload(device, queue, &self.values);
+            if gpu.palette != self.palette {
+                write(queue, &gpu.colors, &self.palette.texels());
+                gpu.palette = self.palette;
+            }
             let params = gpu_data::Params {
                 origin: self.origin,
                 side: self.side.max(1),

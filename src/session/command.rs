@@ -2,6 +2,7 @@
 //!
 //! Names, tooltips and keys of the commands are the window's matter and live in its table.
 
+use super::reading::ReadingView;
 use super::sweep_settings::SweepSettings;
 use super::view_state::{HeatKind, Tool};
 use crate::index::{Patch, PatchGrid, PatchSet};
@@ -61,6 +62,8 @@ pub enum Command {
     SetSelection(PatchSet),
     SetActiveRow(Option<usize>),
     SetSweep(SweepSettings),
+    /// Scale, colours, lens, and what else reading is set to.
+    SetReading(ReadingView),
     /// The engine told the grid of the loaded model.
     SetGrid(PatchGrid),
 }

@@ -6,12 +6,14 @@
 mod command;
 pub mod file;
 mod history;
+mod reading;
 mod sweep_settings;
 mod update;
 mod view_state;
 
 pub use command::{Command, GestureId};
 pub use history::History;
+pub use reading::{Colours, LensKind, ReadingView, Scale, TableRows, WordUnit};
 pub use sweep_settings::{Measure, SweepSettings};
 pub use update::{Effects, update};
 pub use view_state::{HeatKind, Tool, ViewState};

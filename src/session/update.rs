@@ -69,6 +69,7 @@ fn update_view(session: &mut Session, command: Command) {
         C::SetSelection(selection) => view.selection = selection,
         C::SetActiveRow(row) => view.active_row = row,
         C::SetSweep(sweep) => view.sweep = sweep,
+        C::SetReading(reading) => view.reading = reading,
         C::SetGrid(grid) => session.grid = Some(grid),
         _ => {}
     }

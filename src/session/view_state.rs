@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::SweepSettings;
+use super::{ReadingView, SweepSettings};
 use crate::index::PatchSet;
 
 /// What the heat map shows.
@@ -69,10 +69,12 @@ pub struct ViewState {
     pub active_row: Option<usize>,
     #[serde(skip_serializing_if = "is_default")]
     pub sweep: SweepSettings,
+    #[serde(skip_serializing_if = "is_default")]
+    pub reading: ReadingView,
 }
 
-fn is_default(sweep: &SweepSettings) -> bool {
-    *sweep == SweepSettings::default()
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for ViewState {
@@ -88,6 +90,7 @@ impl Default for ViewState {
             selection: PatchSet::default(),
             active_row: None,
             sweep: SweepSettings::default(),
+            reading: ReadingView::default(),
         }
     }
 }

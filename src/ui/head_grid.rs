@@ -8,7 +8,7 @@ use super::sweep_view::{lines, loss, loss_unit};
 use super::theme::{GRID, over_picture};
 use super::{ViewCtx, heat, labels, style};
 use crate::engine::sweep::Sweep;
-use crate::render::colormap;
+use crate::render::colormap::Palette;
 use crate::session::Measure;
 
 /// Room for the names of the blocks at the left and for a line of text.
@@ -83,7 +83,9 @@ impl Cells {
         let gap = if self.cell > 8.0 { 0.5 } else { 0.0 };
         let unknown = ctx.theme.outline.gamma_multiply(0.4);
         for (unit, value) in values.iter().enumerate() {
-            let color = colormap::color(*value, range).map_or(unknown, over_picture::rgb);
+            let color = Palette::from(ctx.session.view.reading.colours)
+                .color(*value, range)
+                .map_or(unknown, over_picture::rgb);
             let cell = self.place(unit).shrink(gap);
             ui.painter().rect_filled(cell, 0.0, color);
         }
@@ -113,7 +115,10 @@ fn legend_line(ctx: &ViewCtx<'_>, ui: &Ui, rect: Rect, text: &str, range: (f32, 
     let painter = ui.painter();
     let y = rect.bottom() - LINE / 2.0;
     let bar = Rect::from_min_size(pos2(rect.left() + LEFT, y - 4.0), vec2(64.0, 8.0));
-    painter.add(heat::scale_mesh(bar));
+    painter.add(heat::scale_mesh(
+        bar,
+        ctx.session.view.reading.colours.into(),
+    ));
     if let Some(x) = heat::zero_in(range) {
         let x = bar.left() + x * bar.width();
         let tick = Stroke::new(1.0, ctx.theme.text);

@@ -4,13 +4,14 @@
 
 use egui::{Mesh, Rect, pos2};
 
-use super::ViewCtx;
+use super::scale::Placing;
 use super::sweep_view::{above_noise, loss_unit};
 use super::theme::over_picture;
+use super::{ViewCtx, labels};
 use crate::engine::sweep::Sweep;
 use crate::engine::trace::{LevelReadout, ModelFacts};
-use crate::render::colormap;
-use crate::session::{HeatKind, Measure};
+use crate::render::colormap::Palette;
+use crate::session::{HeatKind, Measure, ReadingView, Scale, ViewState};
 use crate::spec::SweepKind;
 
 /// One heat map, row-major over the patches.
@@ -20,6 +21,48 @@ pub struct Heat {
     pub values: Vec<f32>,
     /// The values that the ends of the colour scale stand for.
     pub range: (f32, f32),
+    /// Where each value lies on the colour scale, 0..=1.
+    pub places: Vec<f32>,
+    /// The value in the middle of the colour scale.
+    pub middle: f32,
+    /// Where 0 lies on the colour scale; `None` at its ends, where the numbers say it.
+    pub zero: Option<f32>,
+}
+
+impl Heat {
+    /// A map on a linear scale.
+    pub fn new(kind: HeatKind, values: Vec<f32>, range: (f32, f32)) -> Self {
+        let heat = Self {
+            kind,
+            values,
+            range,
+            places: Vec::new(),
+            middle: 0.0,
+            zero: None,
+        };
+        heat.placed(Scale::Linear)
+    }
+
+    /// The same on the scale that the view asks for.
+    #[must_use]
+    pub fn on_scale_of(mut self, reading: &ReadingView) -> Self {
+        let (low, high) = extent(&self.values);
+        if reading.normalised && low < high {
+            self.range = (low, high);
+        }
+        if reading.scale == Scale::Percentile {
+            self.range = (low, high);
+        }
+        self.placed(reading.scale)
+    }
+
+    fn placed(mut self, scale: Scale) -> Self {
+        let placing = Placing::new(scale, self.range, &self.values);
+        self.places = self.values.iter().map(|v| placing.place(*v)).collect();
+        self.middle = placing.middle();
+        self.zero = (self.range.0 < 0.0 && self.range.1 > 0.0).then(|| placing.place(0.0));
+        self
+    }
 }
 
 /// The heat map of the level on screen; `None` when it is off or nothing is read yet.
@@ -27,10 +70,11 @@ pub fn of_view(ctx: &ViewCtx<'_>) -> Option<Heat> {
     let view = &ctx.session.view;
     if view.heat == HeatKind::Importance {
         let sweep = ctx.sweep(SweepKind::Patches)?;
-        return Some(of_sweep(sweep, view.sweep.measure));
+        return Some(of_sweep(sweep, view.sweep.measure).on_scale_of(&view.reading));
     }
     let shown = ctx.shown()?;
-    of_level(shown.readout, &shown.trace.model, ctx.session.view.heat)
+    let heat = of_level(shown.readout, &shown.trace.model, view.heat)?;
+    Some(heat.on_scale_of(&view.reading))
 }
 
 /// The importance of the patches: what the watched token loses without them.
@@ -41,11 +85,7 @@ pub fn of_sweep(sweep: &Sweep, measure: Measure) -> Heat {
         .map(|loss| above_noise(loss, sweep, measure))
         .collect();
     let range = with_zero(&values, measure.of(&sweep.noise));
-    Heat {
-        kind: HeatKind::Importance,
-        values,
-        range,
-    }
+    Heat::new(HeatKind::Importance, values, range)
 }
 
 /// The scale of losses: from the lowest to the highest, with 0 in it; never so narrow that rounding would fill it.
@@ -93,11 +133,7 @@ pub fn of_level(readout: &LevelReadout, model: &ModelFacts, kind: HeatKind) -> O
             (values, (0.0, top))
         }
     };
-    Some(Heat {
-        kind,
-        values,
-        range,
-    })
+    Some(Heat::new(kind, values, range))
 }
 
 /// Smallest and largest known value; `(0, 0)` where there is none.
@@ -146,8 +182,8 @@ pub fn explanation(kind: HeatKind) -> &'static str {
 }
 
 /// The unit where there is little room.
-pub fn short_unit(kind: HeatKind) -> &'static str {
-    match kind {
+pub fn short_unit(view: &ViewState) -> &'static str {
+    match view.heat {
         HeatKind::Entropy => "nats",
         HeatKind::Norm => "norm",
         HeatKind::Change => "rel.",
@@ -157,23 +193,33 @@ pub fn short_unit(kind: HeatKind) -> &'static str {
 }
 
 /// The unit of the numbers, for the legend.
-pub fn unit(kind: HeatKind, measure: Measure) -> &'static str {
-    match kind {
+pub fn unit(view: &ViewState) -> &'static str {
+    match view.heat {
         HeatKind::Entropy => "nats",
         HeatKind::Norm => "L2 norm",
         HeatKind::Change => "relative",
-        HeatKind::Importance => loss_unit(measure),
+        HeatKind::Importance => loss_unit(view.sweep.measure),
         HeatKind::Off | HeatKind::TopProbability | HeatKind::Word => "probability",
     }
 }
 
+/// A value as the legend and the card write it.
+pub fn number_text(_view: &ViewState, value: f32) -> String {
+    labels::number(value)
+}
+
+/// What a reader of the map must know beside its numbers.
+pub fn note(_ctx: &ViewCtx<'_>) -> Option<String> {
+    None
+}
+
 /// The colour scale from left to right.
-pub fn scale_mesh(bar: Rect) -> Mesh {
+pub fn scale_mesh(bar: Rect, palette: Palette) -> Mesh {
     let mut mesh = Mesh::default();
     let n = 48;
     for i in 0..=n {
         let t = i as f32 / n as f32;
-        let color = over_picture::rgb(colormap::color(t, (0.0, 1.0)).unwrap_or_default());
+        let color = over_picture::rgb(palette.color(t, (0.0, 1.0)).unwrap_or_default());
         let x = bar.left() + t * bar.width();
         mesh.colored_vertex(pos2(x, bar.top()), color);
         mesh.colored_vertex(pos2(x, bar.bottom()), color);

@@ -8,6 +8,7 @@ mod controls;
 mod empty;
 mod ground;
 mod hover_card;
+mod legend;
 mod marks;
 mod viewport;
 mod words;
@@ -235,6 +236,7 @@ impl ImageGrid {
         };
         let overlay = Overlay {
             heat: shown.and_then(|_| heat::of_view(ctx)),
+            palette: view.reading.colours.into(),
             opacity: view.opacity * strength,
             show_grid: view.show_grid,
         };

@@ -22,6 +22,7 @@ pub mod level_strip;
 pub mod notices;
 pub mod path_prompt;
 pub mod question;
+pub mod scale;
 pub mod shortcuts;
 pub mod status;
 pub mod style;

@@ -33,6 +33,9 @@ pub enum Action {
     ShowGrid,
     ShowWords,
     ShowClean,
+    NextScale,
+    Normalise,
+    SwapColours,
     Rerun,
     Sweep,
     Stop,
@@ -118,6 +121,9 @@ pub const TABLE: &[Entry] = table! {
     ShowGrid, "Grid", "Lines between the patches", [plain(Key::G)], NotTyping;
     ShowWords, "Words", "The likeliest word in every patch", [plain(Key::W)], NotTyping;
     ShowClean, "Clean run", "Show the words of the run without interventions", [plain(Key::C)], NotTyping;
+    NextScale, "Next scale", "Linear, square root, percentile: how values become colours", [plain(Key::U)], NotTyping;
+    Normalise, "Normalised", "The scale of the heat map spans the values on screen instead of all that are possible", [plain(Key::N)], NotTyping;
+    SwapColours, "Cividis", "The colours of the heat map from blue to yellow, for people who see red and green alike", [], NotTyping;
     Rerun, "Run again", "Run the same again, for example after a file was mended", [ctrl(Key::R)], Always;
     Sweep, "Start sweep", "Take away patches, blocks or heads of the clean run one at a time, and see what the watched token loses", [plain(Key::I)], NotTyping;
     Stop, "Stop the run", "Stop what runs now and keep the last result", [ctrl(Key::Period)], Always;

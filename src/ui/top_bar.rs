@@ -7,6 +7,7 @@ use egui::{Align, Layout, RichText, Ui};
 use super::ViewCtx;
 use super::shortcuts::{Action, Actions, button, menu_check, menu_item};
 use super::sweep_view::SweepState;
+use crate::session::Colours;
 use crate::spec::ModelSource;
 
 /// What the bar shows and the session does not know.
@@ -151,6 +152,12 @@ fn view_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Act
     menu_check(ui, actions, Action::ShowGrid, view.show_grid);
     menu_check(ui, actions, Action::ShowWords, view.show_words);
     menu_check(ui, actions, Action::ShowClean, view.show_clean);
+    ui.separator();
+    let reading = &view.reading;
+    menu_item(ui, actions, Action::NextScale, true);
+    menu_check(ui, actions, Action::Normalise, reading.normalised);
+    let is_cividis = reading.colours == Colours::Cividis;
+    menu_check(ui, actions, Action::SwapColours, is_cividis);
     ui.separator();
     use egui::ThemePreference as P;
     for (preference, name) in [

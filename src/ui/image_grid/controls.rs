@@ -2,15 +2,16 @@
 //!
 //! It reads the session and sends commands; its own state is the word that is being typed.
 
-use egui::{FontId, Key, Rect, Sense, Ui, Vec2, pos2, vec2};
+use egui::{FontId, Key, Sense, Ui, pos2, vec2};
 
+use super::legend::legend;
 use crate::session::{Command, HeatKind};
+use crate::ui::ViewCtx;
 use crate::ui::heat::{self, Heat};
 use crate::ui::theme::GRID;
-use crate::ui::{ViewCtx, labels};
 
 /// Height of one row of the bar.
-const ROW: f32 = 28.0;
+pub(super) const ROW: f32 = 28.0;
 /// From these widths on, everything fits into one row, everything about the heat map into the first of two, and
 /// the legend into the second of two. Below, the word has a row of its own.
 const WIDE: f32 = 1180.0;
@@ -153,65 +154,6 @@ fn heat_choice(ctx: &ViewCtx<'_>, ui: &mut Ui) {
         info.current_text_value = Some(heat::label(current).to_owned());
         info
     });
-}
-
-/// The colour scale with true numbers at its ends; its room stays reserved where there is no heat map.
-fn legend(ctx: &ViewCtx<'_>, heat: Option<&Heat>, narrow: bool, ui: &mut Ui) {
-    let (width, bar_width) = if narrow { (156.0, 52.0) } else { (236.0, 96.0) };
-    let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::hover());
-    let (kind, measure) = (ctx.session.view.heat, ctx.session.view.sweep.measure);
-    let Some(heat) = heat else {
-        return;
-    };
-    let [low, high] = [heat.range.0, heat.range.1].map(labels::number);
-    let painter = ui.painter();
-    let number = FontId::monospace(11.5);
-    let weak = ctx.theme.text_weak;
-    // A number with a sign needs more room than most.
-    let room = (7.0 * low.chars().count() as f32 + 8.0).max(32.0);
-    let bar = Rect::from_min_size(
-        pos2(rect.left() + room, rect.center().y - 5.0),
-        Vec2::new(bar_width, 10.0),
-    );
-    let at = |x: f32| pos2(x, rect.center().y);
-    use egui::Align2;
-    painter.text(
-        at(bar.left() - 6.0),
-        Align2::RIGHT_CENTER,
-        &low,
-        number.clone(),
-        weak,
-    );
-    painter.text(
-        at(bar.right() + 6.0),
-        Align2::LEFT_CENTER,
-        &high,
-        number,
-        weak,
-    );
-    let unit = FontId::proportional(12.0);
-    let high_end = bar.right() + 12.0 + 7.0 * high.chars().count() as f32;
-    let unit_text = if narrow {
-        heat::short_unit(kind)
-    } else {
-        heat::unit(kind, measure)
-    };
-    painter.text(at(high_end), Align2::LEFT_CENTER, unit_text, unit, weak);
-    painter.add(heat::scale_mesh(bar));
-    if let Some(zero) = heat::zero_in(heat.range) {
-        let x = bar.left() + zero * bar.width();
-        let tick = egui::Stroke::new(1.0, ctx.theme.text);
-        painter.vline(x, bar.y_range().expand(3.0), tick);
-    }
-    let edge = egui::Stroke::new(1.0, ctx.theme.outline);
-    painter.rect_stroke(bar, 0.0, edge, egui::StrokeKind::Outside);
-    let name = format!(
-        "Legend: {} from {low} to {high}, {}",
-        heat::label(kind),
-        heat::unit(kind, measure)
-    );
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &name));
-    response.on_hover_text(heat::explanation(kind));
 }
 
 /// Which token stands for the word: `dog → ␣dog`, and a note where it is only the first of several.

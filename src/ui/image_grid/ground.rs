@@ -10,14 +10,18 @@ use egui::{Color32, Painter, Rect, pos2};
 use super::viewport::Placed;
 use crate::engine::trace::SeenPicture;
 use crate::index::PatchGrid;
-use crate::render::colormap;
+use crate::render::colormap::{self, Palette};
 use crate::render::heatmap::{HeatCallback, HeatValues};
 use crate::ui::heat::Heat;
 use crate::ui::theme::over_picture;
 
+/// The ends of the colour scale, in places of a heat map.
+const PLACES: (f32, f32) = (0.0, 1.0);
+
 /// How the heat map is laid over the picture in this frame.
 pub struct Overlay {
     pub heat: Option<Heat>,
+    pub palette: Palette,
     pub opacity: f32,
     pub show_grid: bool,
 }
@@ -96,9 +100,9 @@ impl Ground {
     fn find_dark(&mut self, overlay: &Overlay) {
         let heat_brightness = |index: usize| {
             let heat = overlay.heat.as_ref()?;
-            let value = *heat.values.get(index)?;
-            let rgb = colormap::color(value, heat.range)?;
-            Some((luma(rgb), colormap::weight(value, heat.range)))
+            let place = *heat.places.get(index)?;
+            let rgb = overlay.palette.color(place, PLACES)?;
+            Some((luma(rgb), colormap::weight(place, PLACES)))
         };
         let is_dark = |(index, picture): (usize, &f32)| {
             let mixed = heat_brightness(index).map_or(*picture, |(heat, weight)| {
@@ -115,7 +119,7 @@ impl Ground {
         let values = overlay
             .heat
             .as_ref()
-            .map_or_else(nothing, |h| h.values.clone());
+            .map_or_else(nothing, |h| h.places.clone());
         self.keep(values, placed.grid);
         let mut line = over_picture::GRID;
         line[3] *= f32::from(u8::from(overlay.show_grid));
@@ -124,7 +128,8 @@ impl Ground {
             origin: placed.origin,
             side: placed.side,
             opacity: overlay.opacity,
-            range: overlay.heat.as_ref().map_or((0.0, 1.0), |h| h.range),
+            range: PLACES,
+            palette: overlay.palette,
             line,
         };
         let rect = placed.visible();
@@ -160,10 +165,10 @@ fn upload(picture: &SeenPicture, painter: &Painter) -> Option<egui::TextureHandl
 /// The heat map without a shader: a rectangle for every cell, then the lines.
 fn draw_by_cells(overlay: &Overlay, placed: &Placed, painter: &Painter) {
     if let Some(heat) = &overlay.heat {
-        for (patch, value) in placed.grid.patches().zip(&heat.values) {
-            if let Some(rgb) = colormap::color(*value, heat.range) {
+        for (patch, place) in placed.grid.patches().zip(&heat.places) {
+            if let Some(rgb) = overlay.palette.color(*place, PLACES) {
                 let color = over_picture::rgb(rgb)
-                    .gamma_multiply(overlay.opacity * colormap::weight(*value, heat.range));
+                    .gamma_multiply(overlay.opacity * colormap::weight(*place, PLACES));
                 painter.rect_filled(placed.cell(patch), 0.0, color);
             }
         }

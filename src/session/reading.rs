@@ -1,0 +1,107 @@
+//! How the words and the heat map are read: scale, colours, lens, rows of the table, what is greyed. Saved with the view.
+//!
+//! Some of it needs numbers that a run does not bring by itself; [`super::update`] then asks the readout for them.
+
+use serde::{Deserialize, Serialize};
+
+/// How values become places on the colour scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    #[default]
+    Linear,
+    /// The square root of the linear place: small values are told apart.
+    Sqrt,
+    /// The share of the map's values that are smaller.
+    Percentile,
+}
+
+impl Scale {
+    pub const ALL: [Self; 3] = [Self::Linear, Self::Sqrt, Self::Percentile];
+}
+
+/// A perceptual colour scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Colours {
+    #[default]
+    Viridis,
+    /// The same for people who see red and green alike.
+    Cividis,
+}
+
+/// The number that stands for the searched word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WordUnit {
+    #[default]
+    Probability,
+    /// In nats.
+    LogProbability,
+    /// 1 for the likeliest word.
+    Rank,
+}
+
+impl WordUnit {
+    pub const ALL: [Self; 3] = [Self::Probability, Self::LogProbability, Self::Rank];
+}
+
+/// The rows of the lens table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableRows {
+    /// The selected patches; all patches where none is selected.
+    #[default]
+    Patches,
+    /// Every position of the sequence, the answer's among them.
+    AllTokens,
+}
+
+/// What turns a residual row into words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LensKind {
+    /// softmax(lm_head(final_norm(residual))).
+    #[default]
+    Logit,
+    /// Cosine between the residual row and every input embedding.
+    Cosine,
+}
+
+/// The settings of reading.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReadingView {
+    pub scale: Scale,
+    /// The scale spans the values on screen instead of all that are possible.
+    pub normalised: bool,
+    pub colours: Colours,
+    pub unit: WordUnit,
+    /// The map of the word shows each patch's best level.
+    pub over_levels: bool,
+    pub rows: TableRows,
+    pub lens: LensKind,
+    /// Tokens that are no words are dimmed.
+    pub grey_non_words: bool,
+    /// Words that stand on many patches of a level are dimmed.
+    pub grey_shared: bool,
+    /// Share of a level's patches from which on a word counts as shared, 0..=1.
+    pub shared_from: f32,
+}
+
+impl Default for ReadingView {
+    fn default() -> Self {
+        Self {
+            scale: Scale::default(),
+            normalised: false,
+            colours: Colours::default(),
+            unit: WordUnit::default(),
+            over_levels: false,
+            rows: TableRows::default(),
+            lens: LensKind::default(),
+            grey_non_words: true,
+            grey_shared: false,
+            shared_from: 0.2,
+        }
+    }
+}
