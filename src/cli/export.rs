@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::engine::protocol::RunId;
 use crate::engine::trace::Trace;
 use crate::error::{Error, Result};
-use crate::export::{self, csv, picture, tensors};
+use crate::export::{self, csv, html, picture, tensors};
 use crate::session::{Session, file};
 use crate::{demo, files};
 
@@ -31,6 +31,9 @@ pub struct ExportArgs {
     /// Every word of every level and patch, clean and edited, as a table
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// A page for the browser with all levels, patches and words; it needs no server
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// What `patchglass run` writes as result.json
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -51,10 +54,16 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     let Some(path) = &args.session else {
         return Ok(());
     };
-    let asked = [&args.png, &args.csv, &args.json, &args.safetensors];
+    let asked = [
+        &args.png,
+        &args.csv,
+        &args.html,
+        &args.json,
+        &args.safetensors,
+    ];
     if asked.iter().all(|file| file.is_none()) && args.demo_model.is_none() {
         return Err(Error::input(
-            "nothing to export: name at least one of --png, --csv, --json, --safetensors",
+            "nothing to export: name at least one of --png, --csv, --html, --json, --safetensors",
         ));
     }
     let mut session = file::load(path)?;
@@ -80,6 +89,9 @@ fn write(args: &ExportArgs, session: &Session, trace: &Trace) -> Result<()> {
     }
     if let Some(path) = &args.csv {
         write_file(path, csv::of_trace(trace)?.as_bytes())?;
+    }
+    if let Some(path) = &args.html {
+        write_file(path, html::page(session, trace)?.as_bytes())?;
     }
     if let Some(path) = &args.json {
         write_file(path, export::json(trace)?.as_bytes())?;

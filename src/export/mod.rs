@@ -3,9 +3,11 @@
 //! Every export is a pure function of what the engine has computed; nothing here runs a model, opens a file or draws a
 //! window.
 
+mod base64;
 pub mod canvas;
 pub mod csv;
 pub mod heat;
+pub mod html;
 mod marks;
 pub mod picture;
 pub mod result;
