@@ -183,6 +183,7 @@ fn a_region_one_row_too_late_is_wrong() {
             let base = Base {
                 resid: &clean.0,
                 cache: cache.clone(),
+                n_new: 0,
             };
             model
                 .llama

@@ -43,7 +43,7 @@ fn on_card() -> bool {
 
 /// Difference of a probability, log-probability or logit that rounding may make: other shapes take other kernels.
 fn tolerance() -> f32 {
-    if on_card() { 0.1 } else { 1e-4 }
+    if on_card() { 2e-2 } else { 1e-4 }
 }
 
 fn options() -> EngineOptions {

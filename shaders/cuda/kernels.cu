@@ -108,13 +108,15 @@ template <class T> __device__ void merge_heads(const T *z, T *out, int d_head) {
   for (int i = threadIdx.x; i < d_head; i += blockDim.x) out[to + i] = z[from + i];
 }
 
-// The first n_old positions of old [head, any, d_head] and then those of added [head, n_added, d_head]; heads of old are
-// old_stride elements apart. blockIdx = (position, head).
-template <class T> __device__ void append_positions(const T *old, const T *added, T *out, int n_old, long old_stride, int d_head) {
-  const int n = gridDim.x, at = blockIdx.x;
+// The first n_old positions of old [head, any, d_head] and then the n_added of added [head, n_added, d_head], from position
+// `first` on; heads of old and out are so many elements apart. blockIdx = (position - first, head).
+template <class T>
+__device__ void append_positions(const T *old, const T *added, T *out, int first, int n_old, int n_added, long old_stride,
+                                 long out_stride, int d_head) {
+  const int at = first + blockIdx.x;
   const T *from = at < n_old ? old + blockIdx.y * old_stride + (long)at * d_head
-                             : added + ((long)blockIdx.y * (n - n_old) + at - n_old) * d_head;
-  T *to = out + ((long)blockIdx.y * n + at) * d_head;
+                             : added + ((long)blockIdx.y * n_added + at - n_old) * d_head;
+  T *to = out + blockIdx.y * out_stride + (long)at * d_head;
   for (int i = threadIdx.x; i < d_head; i += blockDim.x) to[i] = from[i];
 }
 
@@ -326,9 +328,9 @@ template <int K> __device__ void read_logits(const float *logits, float *out, in
     split_heads(qkv, cos, sin, out, heads, kv_heads, d_head);                                                                \
   }                                                                                                                          \
   extern "C" __global__ void merge_heads_##T(const T *z, T *out, int d_head) { merge_heads(z, out, d_head); }                \
-  extern "C" __global__ void append_positions_##T(const T *old, const T *added, T *out, int n_old, long old_stride,          \
-                                                  int d_head) {                                                              \
-    append_positions(old, added, out, n_old, old_stride, d_head);                                                            \
+  extern "C" __global__ void append_positions_##T(const T *old, const T *added, T *out, int first, int n_old, int n_added,   \
+                                                  long old_stride, long out_stride, int d_head) {                            \
+    append_positions(old, added, out, first, n_old, n_added, old_stride, out_stride, d_head);                                \
   }                                                                                                                          \
   extern "C" __global__ void __launch_bounds__(128) masked_softmax_##T(T *scores, const u8 *blocked, int mask_heads,         \
                                                                         int heads, int first_pos, int n_keys, float scale) { \

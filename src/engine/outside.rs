@@ -77,7 +77,7 @@ impl Outside<'_> {
             monitor: self.monitor,
         };
         let prompt = Arc::new(self.prompt.clone());
-        RunState::forward(model, prompt, embeds, nothing, &mut watch)?.patch_rows(level)
+        RunState::forward(model, prompt, embeds, nothing, 0, &mut watch)?.patch_rows(level)
     }
 }
 

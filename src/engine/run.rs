@@ -281,7 +281,7 @@ impl Engine {
             stage: Stage::CleanRun,
             monitor,
         };
-        let state = RunState::forward(&job.model, prompt, embeds, nothing, &mut watch)?;
+        let state = RunState::forward(&job.model, prompt, embeds, nothing, 0, &mut watch)?;
         self.prefix = Some(Prefix {
             picture: job.picture.key.clone(),
             top_k: job.spec.readout.top_k,
@@ -318,6 +318,7 @@ impl Engine {
         let prompt = job.prompt.clone();
         let hooks = self.compile(job, &experiment.interventions, monitor)?;
         let embeds = job.model.embed_prompt(&prompt, &job.picture.visual)?;
+        let n_new = experiment.decode.max_new_tokens;
         let mut watch = Watch {
             id: job.spec.id,
             stage,
@@ -330,9 +331,10 @@ impl Engine {
                 &embeds,
                 hooks,
                 (base, &plan),
+                n_new,
                 &mut watch,
             )?,
-            _ => RunState::forward(&job.model, prompt, embeds, hooks, &mut watch)?,
+            _ => RunState::forward(&job.model, prompt, embeds, hooks, n_new, &mut watch)?,
         };
         Ok(Kept {
             experiment,

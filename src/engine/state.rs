@@ -80,6 +80,9 @@ struct Recorder<'a, 'b> {
     resid: Vec<Option<Tensor>>,
     /// What is copied rather than computed: the stream of another run, and the first row of each level that can differ.
     copied: Option<(&'a [Tensor], &'a [usize])>,
+    /// On a card, all levels from the first one that is computed, `[level, n, d_model]`: one piece, so that the memory does
+    /// not crumble.
+    memory: Option<(usize, Tensor)>,
     watch: &'a mut Watch<'b>,
 }
 
@@ -88,6 +91,7 @@ impl<'a, 'b> Recorder<'a, 'b> {
         Self {
             resid: vec![None; n_layers + 1],
             copied: None,
+            memory: None,
             watch,
         }
     }
@@ -97,22 +101,44 @@ impl<'a, 'b> Recorder<'a, 'b> {
     }
 
     /// All rows of a level, of which `x` are those from `first_pos` on.
-    fn whole(&self, level: usize, first_pos: usize, x: &Tensor) -> Result<Tensor> {
-        let Some((base, changed_from)) = self.copied else {
-            return Ok(x.clone());
-        };
+    fn whole(&mut self, level: usize, first_pos: usize, x: &Tensor) -> Result<Tensor> {
         let n = first_pos + x.dim(0)?;
-        match changed_from[level] {
-            0 => Ok(x.clone()),
-            from if from >= n => Ok(base[level].clone()),
-            from => {
-                let computed = x.narrow(0, from - first_pos, n - from)?;
-                Ok(Tensor::cat(
-                    &[&base[level].narrow(0, 0, from)?, &computed],
-                    0,
-                )?)
-            }
+        let from = self.copied.map_or(0, |(_, changed)| changed[level]);
+        let copied = self.copied.map(|(base, _)| &base[level]);
+        match copied {
+            Some(copied) if from >= n => return Ok(copied.clone()),
+            None | Some(_) if from == 0 && x.device().is_cpu() => return Ok(x.clone()),
+            _ => {}
         }
+        let computed = x.narrow(0, from - first_pos, n - from)?;
+        let copied = match copied {
+            Some(copied) if from > 0 => Some(copied.narrow(0, 0, from)?),
+            _ => None,
+        };
+        if x.device().is_cpu() {
+            let parts: Vec<&Tensor> = copied.iter().chain([&computed]).collect();
+            return Ok(Tensor::cat(&parts, 0)?);
+        }
+        let row = self.room(level, n, x)?;
+        if let Some(copied) = copied {
+            row.slice_set(&copied, 0, 0)?;
+        }
+        row.slice_set(&computed, 0, from)?;
+        Ok(row)
+    }
+
+    /// Where a level of `n` rows like `x` is kept, `[n, d_model]`. Levels are asked for in order.
+    fn room(&mut self, level: usize, n: usize, x: &Tensor) -> Result<Tensor> {
+        let (first, memory) = match self.memory.take() {
+            Some(memory) => memory,
+            None => {
+                let shape = (self.resid.len() - level, n, x.dim(1)?);
+                (level, Tensor::zeros(shape, x.dtype(), x.device())?)
+            }
+        };
+        let row = memory.get(level - first)?;
+        self.memory = Some((first, memory));
+        Ok(row)
     }
 }
 
@@ -149,17 +175,19 @@ impl Hooks for CancelCheck<'_, '_> {
 }
 
 impl RunState {
-    /// The forward pass over the prompt. `embeds` is what enters the decoder, `[n_prompt, d_model]`.
+    /// The forward pass over the prompt, with room for `n_new` tokens after it. `embeds` is what enters the decoder,
+    /// `[n_prompt, d_model]`.
     pub fn forward(
         model: &Llava,
         prompt: Arc<Prompt>,
         embeds: Tensor,
         hooks: CompiledSet,
+        n_new: usize,
         watch: &mut Watch<'_>,
     ) -> Result<Self> {
         let mut hooks = hooks;
         let n_layers = model.facts.n_layers;
-        let mut cache = KvCache::new(n_layers);
+        let mut cache = model.llama.new_cache(prompt.layout.n_prompt + n_new);
         let mut recorder = Recorder::new(n_layers, watch);
         let mut chain = Chain(vec![&mut hooks, &mut recorder]);
         let last = model.llama.forward(embeds, &mut cache, &mut chain)?;
@@ -184,6 +212,7 @@ impl RunState {
         embeds: &Tensor,
         hooks: CompiledSet,
         (base, plan): (&Self, &Plan),
+        n_new: usize,
         watch: &mut Watch<'_>,
     ) -> Result<Self> {
         let mut hooks = hooks;
@@ -192,7 +221,8 @@ impl RunState {
         recorder.copied = Some((&base.resid, &plan.changed_from));
         let mut chain = Chain(vec![&mut hooks, &mut recorder]);
         let (last, cache) =
-            (model.llama).resume(embeds, &base.base(), &plan.rows_from, &mut chain)?;
+            (model.llama).resume(embeds, &base.base(n_new), &plan.rows_from, &mut chain)?;
+        hooks.set_prefix(Vec::new());
         let computed = recorder.resid.into_iter().enumerate();
         let resid = computed
             .map(|(level, x)| x.unwrap_or_else(|| base.resid[level].clone()))
@@ -229,7 +259,8 @@ impl RunState {
             next_token,
             answer: Answer::default(),
         };
-        let (prompt_cache, step_logits) = (cache.clone(), logits.clone());
+        let prompt_cache = cache.first(prompt.layout.n_prompt)?;
+        let step_logits = logits.clone();
         Ok(Self {
             prompt,
             hooks,
@@ -257,11 +288,12 @@ impl RunState {
         Ok(())
     }
 
-    /// What other passes over the same first positions can go on from.
-    pub fn base(&self) -> Base<'_> {
+    /// What other passes over the same first positions can go on from, that have room for `n_new` tokens after them.
+    pub fn base(&self, n_new: usize) -> Base<'_> {
         Base {
             resid: &self.resid,
             cache: self.prompt_cache.clone(),
+            n_new,
         }
     }
 

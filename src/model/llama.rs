@@ -44,6 +44,8 @@ impl Llama {
             true if is_tied => embed_tokens.clone(),
             _ => w.unembedding(is_tied, (vocab, d))?,
         };
+        // The lens takes it for every level: made float each time it would need twice its place, and longer.
+        let lm_head = lm_head.float_on_card(norm.dtype())?;
         let n_positions = config.max_position_embeddings.min(MAX_POSITIONS);
         let rotary = Rotary::new(
             config.rope_theta,
@@ -114,6 +116,15 @@ impl Llama {
         self.embed_tokens.rows(ids, self.dtype())
     }
 
+    /// An empty cache for a sequence that grows to `n` positions.
+    pub fn new_cache(&self, n: usize) -> KvCache {
+        // On the CPU attention takes keys that follow each other, and memory does not crumble.
+        match self.device().is_cuda() {
+            true => KvCache::with_room(self.layers.len(), n),
+            false => KvCache::new(self.layers.len()),
+        }
+    }
+
     /// Runs all blocks over `x`, `[n, d_model]`, the rows at the positions that follow those in `cache`.
     /// Gives the residual stream after the last block, never normed, `[n, d_model]`.
     pub fn forward(&self, x: Tensor, cache: &mut KvCache, hooks: &mut dyn Hooks) -> Result<Tensor> {
@@ -138,7 +149,7 @@ impl Llama {
         hooks: &mut dyn Hooks,
     ) -> Result<(Option<Tensor>, KvCache)> {
         let n = embeds.dim(0)?;
-        let mut cache = KvCache::new(self.layers.len());
+        let mut cache = self.new_cache(n + base.n_new);
         let mut rows: Option<(usize, Tensor)> = None; // the first row and what follows, [n - first, d_model]
         let mut pos: Option<Positions> = None;
         for (layer, block) in self.layers.iter().enumerate() {
@@ -204,4 +215,6 @@ pub struct Base<'a> {
     pub resid: &'a [Tensor],
     /// Keys and values of the prompt.
     pub cache: KvCache,
+    /// Tokens that will be generated after the pass: its cache has room for them.
+    pub n_new: usize,
 }

@@ -80,6 +80,16 @@ impl Matrix {
         }
     }
 
+    /// On CUDA, the same weights in a float type.
+    pub fn float_on_card(self, dtype: DType) -> Result<Self> {
+        match self {
+            Self::Quantised(weight) if weight.device().is_cuda() => {
+                Ok(Self::Float(float_again(&weight, dtype)?))
+            }
+            held => Ok(held),
+        }
+    }
+
     /// Whether both are one in memory.
     pub fn shares(&self, other: &Self) -> bool {
         match (self, other) {

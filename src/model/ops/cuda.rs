@@ -219,28 +219,54 @@ pub(super) fn append_positions(
     old: (&CudaStorage, &Layout),
     added: (&CudaStorage, &Layout),
 ) -> Result<(CudaStorage, Shape)> {
-    let (device, dtype) = (old.0.device(), old.0.dtype());
     let ((heads, n_old, d_head), (_, n_added, _)) =
         (old.1.shape().dims3()?, added.1.shape().dims3()?);
-    let stride = match old.1.stride() {
-        [stride, row, 1] if *row == d_head => *stride,
-        other => candle_core::bail!("positions must follow each other, not {other:?}"),
-    };
     let n = n_old + n_added;
-    let out = new(device, dtype, heads * n * d_head)?;
+    let out = new(old.0.device(), old.0.dtype(), heads * n * d_head)?;
+    let layout = Layout::contiguous((heads, n, d_head));
+    write_positions((&out, &layout), Some(old), added, n_old)?;
+    Ok((out, (heads, n, d_head).into()))
+}
+
+/// Writes the first `n_old` positions of `old` (none where they are there already) and then those of `added`
+/// `[head, n, d_head]` into `out` `[head, at least as many, d_head]`.
+pub(super) fn write_positions(
+    out: (&CudaStorage, &Layout),
+    old: Option<(&CudaStorage, &Layout)>,
+    added: (&CudaStorage, &Layout),
+    n_old: usize,
+) -> Result<()> {
+    let (device, dtype) = (out.0.device(), out.0.dtype());
+    let (heads, n_added, d_head) = added.1.shape().dims3()?;
+    let (first, old_at, old_stride) = match old {
+        Some((storage, layout)) => (0, start_address(storage, layout)?, head_stride(layout)?),
+        None => (n_old, NULL, 0),
+    };
     let name = format!("append_positions_{}", suffix(dtype)?);
     launch!(
         device,
         &name,
-        grid(n, heads, 1, d_head.clamp(1, 256)),
-        old_at = start_address(old.0, old.1)?,
+        grid(n_old + n_added - first, heads, 1, d_head.clamp(1, 256)),
+        old_at = old_at,
         added_at = address(added.0, added.1)?,
-        out_at = address(&out, &Layout::contiguous(heads * n * d_head))?,
+        out_at = start_address(out.0, out.1)?,
+        first = first as i32,
         n_old = n_old as i32,
-        stride = stride as i64,
+        n_added = n_added as i32,
+        old_stride = old_stride as i64,
+        out_stride = head_stride(out.1)? as i64,
         d_head = d_head as i32
     );
-    Ok((out, (heads, n, d_head).into()))
+    Ok(())
+}
+
+/// Elements between two heads of `[head, n, d_head]`, whose positions must follow each other.
+fn head_stride(layout: &Layout) -> Result<usize> {
+    let (_, _, d_head) = layout.shape().dims3()?;
+    match layout.stride() {
+        [stride, row, 1] if *row == d_head => Ok(*stride),
+        other => candle_core::bail!("positions must follow each other, not {other:?}"),
+    }
 }
 
 /// Scaled, masked softmax of `[batch * head, query, key]` scores in place.

@@ -94,6 +94,31 @@ pub(in crate::model) fn append_positions(old: &Tensor, added: &Tensor) -> Result
     Tensor::cat(&[&old.contiguous()?, &added.contiguous()?], 1)
 }
 
+/// Writes the first `n_old` positions of `old` (none where they are there already) and then those of `added`
+/// `[head, n, d_head]` into `room` `[head, at least as many, d_head]`.
+pub(in crate::model) fn write_positions(
+    room: &Tensor,
+    old: Option<&Tensor>,
+    added: &Tensor,
+    n_old: usize,
+) -> Result<()> {
+    let added = added.contiguous()?;
+    #[cfg(feature = "cuda")]
+    if super::is_cuda(room) {
+        use super::cuda::write_positions as write;
+        return match old {
+            Some(old) => on_card::in_place3(room, old, &added, |room, old, added| {
+                write(room, Some(old), added, n_old)
+            }),
+            None => on_card::in_place2(room, &added, |room, added| write(room, None, added, n_old)),
+        };
+    }
+    if let Some(old) = old {
+        room.slice_set(&old.narrow(1, 0, n_old)?.contiguous()?, 1, 0)?;
+    }
+    room.slice_set(&added, 1, n_old)
+}
+
 struct SplitRotatedHeads(AttentionShape);
 
 impl CustomOp3 for SplitRotatedHeads {

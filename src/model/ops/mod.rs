@@ -23,6 +23,7 @@ pub(super) use self::attention::{attention, full_attention, masked_scores, softm
 pub(crate) use self::exp::{exp, with_vectors};
 pub(super) use self::heads::{
     append_positions, merge_heads, repeat_heads, rotate, split_heads, split_rotated_heads,
+    write_positions,
 };
 pub(super) use self::norm::{add_rms_norm, rms_norm};
 pub(super) use self::product::{add, product, product_f32};

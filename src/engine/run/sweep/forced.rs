@@ -52,7 +52,7 @@ impl<'a> Forced<'a> {
         let model = &*job.model;
         let answer = clean.readout.answer.ids[..=token].to_vec();
         let n_prompt = clean.prompt.layout.n_prompt;
-        let base = clean.base();
+        let base = clean.base(0);
         let mut forced = Self {
             model,
             clean,
