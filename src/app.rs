@@ -8,6 +8,7 @@ mod open;
 mod perform;
 mod reading;
 mod runs;
+mod selecting;
 mod sweeps;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use crate::ui::interventions::InterventionsPanel;
 use crate::ui::level_strip::{LevelStrip, slider_id};
 use crate::ui::path_prompt::PathPrompt;
 use crate::ui::question::QuestionPanel;
+use crate::ui::selection_panel::SelectionPanel;
 use crate::ui::shortcuts::{Actions, pressed};
 use crate::ui::sweep_panel::SweepPanel;
 use crate::ui::sweep_view::SweepState;
@@ -44,6 +46,7 @@ struct Panels {
     answer: AnswerPanel,
     interventions: InterventionsPanel,
     sweep: SweepPanel,
+    selection: SelectionPanel,
     level_strip: LevelStrip,
     path_prompt: PathPrompt,
     show_keys: bool,
@@ -97,6 +100,7 @@ impl PatchglassApp {
                 answer: AnswerPanel::default(),
                 interventions: InterventionsPanel::default(),
                 sweep: SweepPanel::default(),
+                selection: SelectionPanel::default(),
                 level_strip: LevelStrip::default(),
                 path_prompt: PathPrompt::default(),
                 show_keys: false,

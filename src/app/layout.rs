@@ -98,6 +98,8 @@ fn side_panel(
                     panels.interventions.ui(view, ui, actions);
                     divider(view, ui);
                     panels.sweep.ui(view, ui, actions);
+                    divider(view, ui);
+                    panels.selection.ui(view, ui, actions);
                 });
         });
     });

@@ -26,6 +26,9 @@ impl PatchglassApp {
             A::ClearSelection => Command::SetSelection(PatchSet::default()),
             A::AblateTool => Command::SetTool(Tool::Ablate),
             A::SelectTool => Command::SetTool(Tool::Select),
+            A::LassoTool => Command::SetTool(Tool::Lasso),
+            A::UndoSelection => Command::UndoSelection,
+            A::RedoSelection => Command::RedoSelection,
             A::ShowGrid => Command::ShowGrid(!view.show_grid),
             A::ShowWords => Command::ShowWords(!view.show_words),
             A::ShowClean => Command::ShowClean(!view.show_clean),
@@ -65,6 +68,15 @@ impl PatchglassApp {
                     .interventions
                     .begin_knockout(&self.session.view.selection);
             }
+            A::SelectAll
+            | A::InvertSelection
+            | A::GrowSelection
+            | A::ShrinkSelection
+            | A::SelectLastRow
+            | A::SelectRegisters
+            | A::SelectRandom
+            | A::SelectSimilar
+            | A::KeepSelection => self.choose(&action),
             A::Play => self.panels.level_strip.toggle(ctx.input(|i| i.time)),
             A::Stop => self.runs.cancel(),
             A::Sweep => self.start_sweep(),

@@ -22,6 +22,8 @@ pub(super) struct Job<'a> {
     pub picture: EncodedPicture,
     pub prompt: Arc<Prompt>,
     pub words: Vec<WordToken>,
+    /// The patch that the others are compared with, row-major.
+    pub similar_to: Option<usize>,
     pub has_edits: bool,
     pub started: Instant,
     pub timing: Timing,
@@ -69,6 +71,7 @@ impl Job<'_> {
             layout: Arc::new(self.prompt.layout.clone()),
             input_ids: Arc::new(self.prompt.ids.clone()),
             words: self.words.clone(),
+            similar_to: self.similar_to,
             baseline,
             edited: edited_readout,
             has_edits: self.has_edits,

@@ -22,6 +22,7 @@ use super::protocol::{DTypeChoice, DeviceChoice, Event, Monitor, RunSpec, Runner
 use super::state::{RunState, Watch};
 use super::trace::{Timing, Trace};
 use crate::error::{Error, Result};
+use crate::index::PatchSet;
 use crate::intervene::{CompiledSet, Donor};
 use crate::model::numbers::Numbers;
 use crate::model::{Description, Inventory, Llava, LoadOptions};
@@ -185,6 +186,7 @@ impl Engine {
         let has_edits = spec.experiment.active().next().is_some();
         Ok(Job {
             spec,
+            similar_to: similar_to(spec, &model)?,
             model,
             picture,
             prompt,
@@ -376,9 +378,9 @@ impl Engine {
     }
 
     fn read_words(&mut self, job: &Job<'_>, which: Which) -> Result<()> {
-        self.kept(which)?
-            .state
-            .read_words(&job.model, &job.word_ids())
+        let state = &mut self.kept(which)?.state;
+        state.read_words(&job.model, &job.word_ids())?;
+        state.read_similar(job.similar_to)
     }
 
     fn answer(&mut self, job: &mut Job<'_>, which: Which, monitor: &mut dyn Monitor) -> Result<()> {
@@ -419,6 +421,14 @@ impl Engine {
         monitor.emit(Event::Trace(trace.clone()));
         trace
     }
+}
+
+/// The patch that the others are compared with, row-major.
+fn similar_to(spec: &RunSpec, model: &Llava) -> Result<Option<usize>> {
+    let patches = PatchSet::from_iter(spec.readout.similar_to);
+    let indices = patches.indices(model.facts.grid);
+    let indices = indices.map_err(|e| Error::input(format!("readout.similar_to: {e}")))?;
+    Ok(indices.first().copied())
 }
 
 impl Runner for Engine {

@@ -70,6 +70,8 @@ pub struct Trace {
     /// The merged sequence; every visual token has the id of `<image>`.
     pub input_ids: Arc<Vec<u32>>,
     pub words: Vec<WordToken>,
+    /// The patch that the levels' `similar` compares the others with, row-major.
+    pub similar_to: Option<usize>,
     pub baseline: Arc<RunReadout>,
     /// The same as `baseline` where nothing is switched on.
     pub edited: Arc<RunReadout>,

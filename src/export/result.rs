@@ -31,6 +31,9 @@ struct Run<'a> {
     /// Only where the session's readout names words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     words: Vec<Word<'a>>,
+    /// Cosine of every patch with the readout's `similar_to`, where it names one. `[level][patch]`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    similar: Vec<&'a [f32]>,
 }
 
 #[derive(Serialize)]
@@ -132,6 +135,11 @@ fn run<'a>(readout: &'a RunReadout, words: &'a [WordToken]) -> Run<'a> {
             probs: &answer.probs,
         },
         words: words.iter().enumerate().map(word).collect(),
+        similar: levels
+            .iter()
+            .map(|l| l.similar.as_slice())
+            .filter(|similar| !similar.is_empty())
+            .collect(),
     }
 }
 

@@ -19,6 +19,8 @@ pub struct LevelReadout {
     pub change: Vec<f32>,
     /// Probability of each of the readout's words. `[word][patch]`
     pub words: Vec<Vec<f32>>,
+    /// Cosine of the residual row with that of the readout's patch; empty where it names none. `[patch]`
+    pub similar: Vec<f32>,
 }
 
 impl LevelReadout {
@@ -32,7 +34,7 @@ impl LevelReadout {
 }
 
 impl LevelReadout {
-    /// The first `n` patches alone; `words` is left empty.
+    /// The first `n` patches alone; `words` and `similar` are left empty.
     #[must_use]
     pub fn first(&self, n: usize) -> Self {
         let take = |values: &[f32]| values[..n.min(values.len())].to_vec();
@@ -46,6 +48,7 @@ impl LevelReadout {
             log_sum_exp: take(&self.log_sum_exp),
             change: take(&self.change),
             words: Vec::new(),
+            similar: Vec::new(),
         }
     }
 

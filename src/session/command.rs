@@ -47,6 +47,8 @@ pub enum Command {
     Rerun,
     // What is read.
     SetWord(String),
+    /// Compares all patches with this one.
+    SetSimilar(Option<Patch>),
     // The view.
     SetLevel(usize),
     SetTool(Tool),
@@ -60,6 +62,28 @@ pub enum Command {
         on: bool,
     },
     SetSelection(PatchSet),
+    /// Puts all of these patches into the selection or takes them out.
+    SelectPatches {
+        patches: PatchSet,
+        on: bool,
+        gesture: GestureId,
+    },
+    /// Replaces the selection; all of one drag of a slider are one step.
+    DragSelection {
+        to: PatchSet,
+        gesture: Option<GestureId>,
+    },
+    /// Keeps the selection under a name; of that name there is one.
+    KeepSelection(String),
+    /// Selects what is kept at this place of the list.
+    RestoreSelection(usize),
+    RenameSelection {
+        at: usize,
+        name: String,
+    },
+    DeleteSelection(usize),
+    UndoSelection,
+    RedoSelection,
     SetActiveRow(Option<usize>),
     SetSweep(SweepSettings),
     /// Scale, colours, lens, and what else reading is set to.

@@ -7,6 +7,7 @@ mod command;
 pub mod file;
 mod history;
 mod reading;
+mod selecting;
 mod sweep_settings;
 mod update;
 mod view_state;
@@ -14,9 +15,10 @@ mod view_state;
 pub use command::{Command, GestureId};
 pub use history::History;
 pub use reading::{Colours, LensKind, ReadingView, Scale, TableRows, WordUnit};
+pub use selecting::Selecting;
 pub use sweep_settings::{Measure, SweepSettings};
 pub use update::{Effects, update};
-pub use view_state::{HeatKind, Tool, ViewState};
+pub use view_state::{HeatKind, NamedSelection, Tool, ViewState};
 
 use crate::engine::protocol::{RunId, RunSpec};
 use crate::index::{PatchGrid, PatchSet};
@@ -31,6 +33,8 @@ pub struct Session {
     /// Saved, not undoable.
     pub view: ViewState,
     pub history: History<Experiment>,
+    /// Steps of the selection have an undo of their own: they change no result.
+    pub selecting: History<Selecting>,
     /// The grid of the loaded model, once known; painting needs it.
     pub grid: Option<PatchGrid>,
 }

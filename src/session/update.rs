@@ -1,6 +1,6 @@
 //! `update(session, command) -> effects`: the only place where a session changes. Pure: no clock, no file, no run.
 
-use super::{Command, GestureId, Session};
+use super::{Command, GestureId, Session, selecting};
 use crate::index::{Patch, PatchSet};
 use crate::spec::{Ablation, Experiment, Intervention};
 
@@ -43,8 +43,15 @@ pub fn update(session: &mut Session, command: Command) -> Effects {
         C::Redo => travel(session, false),
         C::Rerun => Effects { rerun: true },
         C::SetWord(word) => set_word(session, &word),
+        C::SetSimilar(patch) => {
+            let rerun = session.readout.similar_to != patch;
+            session.readout.similar_to = patch;
+            Effects { rerun }
+        }
         view => {
-            update_view(session, view);
+            if let Some(other) = selecting::update(session, view) {
+                update_view(session, other);
+            }
             Effects::default()
         }
     }
@@ -61,12 +68,6 @@ fn update_view(session: &mut Session, command: Command) {
         C::ShowGrid(on) => view.show_grid = on,
         C::ShowWords(on) => view.show_words = on,
         C::ShowClean(on) => view.show_clean = on,
-        C::SelectPatch { patch, on } => {
-            if let Some(grid) = session.grid {
-                view.selection.set(patch, on, grid);
-            }
-        }
-        C::SetSelection(selection) => view.selection = selection,
         C::SetActiveRow(row) => view.active_row = row,
         C::SetSweep(sweep) => view.sweep = sweep,
         C::SetReading(reading) => view.reading = reading,

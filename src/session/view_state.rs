@@ -46,6 +46,16 @@ pub enum Tool {
     Ablate,
     /// Toggles membership in the selection.
     Select,
+    /// Selects what a drawn line goes round.
+    Lasso,
+}
+
+/// A selection that is kept under a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedSelection {
+    pub name: String,
+    pub patches: PatchSet,
 }
 
 /// The saved part of the view.
@@ -64,6 +74,9 @@ pub struct ViewState {
     /// Show the clean run in place of the edited one.
     pub show_clean: bool,
     pub selection: PatchSet,
+    /// In the order in which they were kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub selections: Vec<NamedSelection>,
     /// The intervention that is chosen in the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_row: Option<usize>,
@@ -88,6 +101,7 @@ impl Default for ViewState {
             show_words: true,
             show_clean: false,
             selection: PatchSet::default(),
+            selections: Vec::new(),
             active_row: None,
             sweep: SweepSettings::default(),
             reading: ReadingView::default(),

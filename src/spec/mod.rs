@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::index::Patch;
+
 pub use intervention::{Ablation, AttentionKnockout, Intervention, Replacement};
 pub use sweep::{SweepKind, SweepOver, SweepSpec};
 
@@ -71,6 +73,9 @@ pub struct Readout {
     pub top_k: usize,
     /// Words whose probability is read in every cell; of a word with several tokens, the first.
     pub words: Vec<String>,
+    /// The patch that all others are compared with, by the cosine of their residual rows at every level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similar_to: Option<Patch>,
 }
 
 impl Default for Readout {
@@ -78,6 +83,7 @@ impl Default for Readout {
         Self {
             top_k: 5,
             words: Vec::new(),
+            similar_to: None,
         }
     }
 }

@@ -148,7 +148,7 @@ impl ImageGrid {
                     self.press(ctx, placed, pos, button, modifiers);
                 }
                 Event::PointerButton { pressed: false, .. } => {
-                    self.brush.release(ctx.commands);
+                    self.brush.release(placed, ctx.session, ctx.commands);
                     self.panning = None;
                 }
                 Event::PointerMoved(pos) => self.follow(ctx, placed, pos),
@@ -160,7 +160,7 @@ impl ImageGrid {
         }
         // A release outside the window may never be told.
         if !ui.input(|i| i.pointer.any_down()) {
-            self.brush.release(ctx.commands);
+            self.brush.release(placed, ctx.session, ctx.commands);
             self.panning = None;
         }
     }
@@ -262,6 +262,9 @@ impl ImageGrid {
         marks::above_words(ctx.session, placed, &around);
         if let Some((first, last, _)) = self.brush.rectangle() {
             marks::rectangle(first, last, placed, &around);
+        }
+        if let Some(line) = self.brush.lasso() {
+            marks::lasso(line, placed, &around);
         }
         progress_line(ctx, placed, &around);
     }

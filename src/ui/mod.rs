@@ -23,6 +23,7 @@ pub mod notices;
 pub mod path_prompt;
 pub mod question;
 pub mod scale;
+pub mod selection_panel;
 pub mod shortcuts;
 pub mod status;
 pub mod style;

@@ -21,10 +21,22 @@ pub enum Action {
     Redo,
     ClearInterventions,
     ClearSelection,
+    SelectAll,
+    InvertSelection,
+    GrowSelection,
+    ShrinkSelection,
+    SelectLastRow,
+    SelectRegisters,
+    SelectRandom,
+    SelectSimilar,
+    KeepSelection,
+    UndoSelection,
+    RedoSelection,
     AblateSelection,
     KnockOutSelection,
     AblateTool,
     SelectTool,
+    LassoTool,
     LevelDown,
     LevelUp,
     LevelFirst,
@@ -109,10 +121,22 @@ pub const TABLE: &[Entry] = table! {
     Redo, "Redo", "Make the change again that was taken back", [ctrl_shift(Key::Z), ctrl(Key::Y)], NotTyping;
     ClearInterventions, "Clear interventions", "Remove all ablations and knockouts", [ctrl_shift(Key::Backspace)], NotTyping;
     ClearSelection, "Clear selection", "Deselect all patches", [plain(Key::Escape)], NotTyping;
+    SelectAll, "Select all", "Select every patch", [ctrl(Key::A)], NotTyping;
+    InvertSelection, "Invert selection", "Select what is not selected", [ctrl(Key::I)], NotTyping;
+    GrowSelection, "Grow", "Add the ring of neighbours around the selection: the paper's +1, +2", [plain(Key::CloseBracket)], NotTyping;
+    ShrinkSelection, "Shrink", "Take the outermost ring off the selection", [plain(Key::OpenBracket)], NotTyping;
+    SelectLastRow, "Select last row", "Select the lowest row of patches, where a model may keep what it knows of the whole picture", [], NotTyping;
+    SelectRegisters, "Select registers", "Select the patches whose norm after the projector lies more than 2 standard deviations above the mean: the paper's register set", [], NotTyping;
+    SelectRandom, "Select at random", "Select as many patches by chance; again for the next seed", [plain(Key::N)], NotTyping;
+    SelectSimilar, "Select similar", "Select the patches whose residuals at this level are like that of the middle of the selection", [plain(Key::M)], NotTyping;
+    KeepSelection, "Keep selection", "Keep the selection in the session, under a name", [ctrl(Key::B)], NotTyping;
+    UndoSelection, "Undo selection", "Take back the last change of the selection", [ctrl(Key::U)], NotTyping;
+    RedoSelection, "Redo selection", "Make the change of the selection again", [ctrl_shift(Key::U)], NotTyping;
     AblateSelection, "Ablate selection", "Replace the selected patches by the mean of the picture's patches", [ctrl(Key::E)], NotTyping;
     KnockOutSelection, "Knock out selection…", "Stop tokens from attending to the selected patches", [ctrl(Key::K)], NotTyping;
     AblateTool, "Ablate", "Click or drag over patches to ablate or restore them", [plain(Key::A)], NotTyping;
-    SelectTool, "Select", "Click or drag over patches to select them", [plain(Key::S)], NotTyping;
+    SelectTool, "Select", "Click or drag over patches to select them; Shift for a rectangle, Alt to deselect", [plain(Key::S)], NotTyping;
+    LassoTool, "Lasso", "Draw a line around patches to select them; with Alt, to deselect them", [plain(Key::L)], NotTyping;
     LevelDown, "One level down", "Show the level before", [plain(Key::ArrowLeft)], NothingFocused;
     LevelUp, "One level up", "Show the next level", [plain(Key::ArrowRight)], NothingFocused;
     LevelFirst, "First level", "Show the embeddings", [plain(Key::Home)], NothingFocused;
@@ -168,6 +192,8 @@ fn key_text(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> String {
         Key::ArrowLeft => "Left",
         Key::ArrowRight => "Right",
         Key::Period => ".",
+        Key::OpenBracket => "[",
+        Key::CloseBracket => "]",
         key => key.name(),
     };
     match modifiers.is_empty() {

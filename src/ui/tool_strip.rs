@@ -1,9 +1,12 @@
-//! The tools at the left: what a click on a patch does. The icons are drawn, so that no font is needed.
+//! The tools at the left: what a click on a patch does, and below them what changes the selection.
+//!
+//! The icons are drawn, so that no font is needed.
 
 use egui::{Align2, FontId, Rect, Sense, Stroke, Ui, pos2, vec2};
 
+use super::selection_panel::step;
 use super::shortcuts::{Action, Actions, entry};
-use super::theme::Theme;
+use super::theme::{GRID, Theme};
 use super::{ViewCtx, style};
 use crate::session::Tool;
 
@@ -14,8 +17,39 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
     for (tool, action) in [
         (Tool::Ablate, Action::AblateTool),
         (Tool::Select, Action::SelectTool),
+        (Tool::Lasso, Action::LassoTool),
     ] {
         tool_button(ctx, ui, actions, tool, action);
+    }
+    selection(ctx, ui, actions);
+}
+
+/// How many patches are selected, and the steps from one selection to the next.
+fn selection(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
+    let selection = &ctx.session.view.selection;
+    let (some, ready) = (!selection.is_empty(), ctx.session.grid.is_some());
+    let n = ctx.session.grid.map_or(0, |grid| selection.count(grid));
+    ui.add_space(GRID);
+    ui.separator();
+    ui.spacing_mut().item_spacing.y = GRID / 2.0;
+    ui.spacing_mut().button_padding.x = 1.0;
+    ui.vertical_centered(|ui| {
+        let count = egui::RichText::new(format!("{n}\nselected")).size(style::SMALL);
+        ui.label(count.color(ctx.theme.text_weak))
+            .on_hover_text("How many patches are selected");
+    });
+    for (action, text, enabled) in [
+        (Action::SelectAll, "All", ready),
+        (Action::ClearSelection, "None", some),
+        (Action::InvertSelection, "Invert", ready),
+        (Action::GrowSelection, "Grow", some),
+        (Action::ShrinkSelection, "Shrink", some),
+        (Action::SelectRandom, "Random", ready),
+        (Action::SelectLastRow, "Last row", ready),
+        (Action::SelectRegisters, "Registers", ctx.trace.is_some()),
+    ] {
+        let size = vec2(WIDTH, 22.0);
+        step(ui, actions, &action, text, (size, enabled));
     }
 }
 
@@ -49,6 +83,7 @@ fn tool_button(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions, tool: Tool, ac
     match tool {
         Tool::Ablate => hatched(ui, icon, Stroke::new(1.5, color)),
         Tool::Select => dashed(ui, icon, Stroke::new(1.5, color), ctx.theme),
+        Tool::Lasso => looped(ui, icon, Stroke::new(1.5, color)),
     }
     let at = pos2(rect.center().x, rect.max.y - 6.0);
     ui.painter().text(
@@ -101,4 +136,22 @@ fn dashed(ui: &Ui, rect: Rect, stroke: Stroke, theme: &Theme) {
         .rect_filled(rect.shrink(5.0), 1.0, theme.text_weak);
     ui.painter()
         .extend(egui::Shape::dashed_line(&corners, stroke, 4.0, 3.0));
+}
+
+/// A dashed loop with its end hanging out, as a lasso.
+fn looped(ui: &Ui, rect: Rect, stroke: Stroke) {
+    let centre = rect.center() - vec2(0.0, 2.0);
+    let at = |turn: f32| {
+        let angle = turn * std::f32::consts::TAU;
+        centre + vec2(9.0 * angle.cos(), 6.5 * angle.sin())
+    };
+    let line: Vec<_> = (0..=32).map(|i| at(i as f32 / 32.0)).collect();
+    ui.painter()
+        .extend(egui::Shape::dashed_line(&line, stroke, 4.0, 3.0));
+    let end = [
+        at(0.35),
+        at(0.35) + vec2(1.0, 4.0),
+        at(0.35) + vec2(5.0, 7.0),
+    ];
+    ui.painter().add(egui::Shape::line(end.to_vec(), stroke));
 }

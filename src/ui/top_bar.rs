@@ -7,7 +7,7 @@ use egui::{Align, Layout, RichText, Ui};
 use super::ViewCtx;
 use super::shortcuts::{Action, Actions, button, menu_check, menu_item};
 use super::sweep_view::SweepState;
-use crate::session::Colours;
+use crate::session::{Colours, Command};
 use crate::spec::ModelSource;
 
 /// What the bar shows and the session does not know.
@@ -22,6 +22,7 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Action
         ui.label(RichText::new("Patchglass").strong());
         ui.menu_button("File", |ui| file_menu(ui, actions));
         ui.menu_button("Edit", |ui| edit_menu(ctx, ui, actions));
+        ui.menu_button("Select", |ui| select_menu(ctx, ui, actions));
         ui.menu_button("View", |ui| view_menu(ctx, ui, file, actions));
         ui.menu_button("Help", |ui| {
             menu_item(ui, actions, Action::Keys, true);
@@ -133,7 +134,6 @@ fn edit_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
     ui.separator();
     menu_item(ui, actions, Action::AblateSelection, selected);
     menu_item(ui, actions, Action::KnockOutSelection, selected);
-    menu_item(ui, actions, Action::ClearSelection, selected);
     menu_item(
         ui,
         actions,
@@ -145,6 +145,46 @@ fn edit_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
     menu_item(ui, actions, Action::Sweep, ctx.trace.is_some());
     let busy = ctx.progress.is_some() || ctx.sweeps.state != SweepState::Idle;
     menu_item(ui, actions, Action::Stop, busy);
+}
+
+fn select_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
+    let view = &ctx.session.view;
+    let (some, ready) = (!view.selection.is_empty(), ctx.session.grid.is_some());
+    for (action, enabled) in [
+        (Action::SelectAll, ready),
+        (Action::ClearSelection, some),
+        (Action::InvertSelection, ready),
+        (Action::GrowSelection, some),
+        (Action::ShrinkSelection, some),
+    ] {
+        menu_item(ui, actions, action, enabled);
+    }
+    ui.separator();
+    for (action, enabled) in [
+        (Action::SelectLastRow, ready),
+        (Action::SelectRegisters, ctx.trace.is_some()),
+        (Action::SelectRandom, ready),
+        (Action::SelectSimilar, some),
+    ] {
+        menu_item(ui, actions, action, enabled);
+    }
+    ui.separator();
+    menu_item(ui, actions, Action::KeepSelection, some);
+    for (at, kept) in view.selections.iter().enumerate() {
+        let item = egui::Button::new(RichText::new(&kept.name)).truncate();
+        if ui
+            .add(item)
+            .on_hover_text("Select what is kept under this name")
+            .clicked()
+        {
+            ctx.commands.send(Command::RestoreSelection(at));
+            ui.close();
+        }
+    }
+    ui.separator();
+    let steps = &ctx.session.selecting;
+    menu_item(ui, actions, Action::UndoSelection, steps.can_undo());
+    menu_item(ui, actions, Action::RedoSelection, steps.can_redo());
 }
 
 fn view_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {

@@ -110,6 +110,7 @@ impl FakeEngine {
             }),
             input_ids: Arc::new(vec![0; 602]),
             words: Vec::new(),
+            similar_to: similar_to(spec),
             baseline,
             edited,
             has_edits,
@@ -217,7 +218,12 @@ fn run(spec: &RunSpec, edited: bool, n_ablated: usize, n_new: usize, complete: b
         vec![false; GRID.len()]
     };
     let levels = (0..=N_LAYERS)
-        .map(|level| Some(Arc::new(level_readout(level, &on))))
+        .map(|level| {
+            Some(Arc::new(LevelReadout {
+                similar: similar_to(spec).map_or_else(Vec::new, similar),
+                ..level_readout(level, &on)
+            }))
+        })
         .collect();
     let mut ids = CLEAN.to_vec();
     if edited {
@@ -261,6 +267,19 @@ fn run(spec: &RunSpec, edited: bool, n_ablated: usize, n_new: usize, complete: b
             complete,
         },
     }
+}
+
+/// The patch that the others are compared with.
+fn similar_to(spec: &RunSpec) -> Option<usize> {
+    GRID.index(spec.readout.similar_to?)
+}
+
+/// Cosines that fall with the distance.
+fn similar(to: usize) -> Vec<f32> {
+    let place = |idx: usize| ((idx / GRID.cols) as f32, (idx % GRID.cols) as f32);
+    let (row, col) = place(to);
+    let far = |idx| (place(idx).0 - row).hypot(place(idx).1 - col);
+    (0..GRID.len()).map(|idx| 1.0 - 0.1 * far(idx)).collect()
 }
 
 fn level_readout(level: usize, ablated: &[bool]) -> LevelReadout {

@@ -178,6 +178,7 @@ pub fn trace(grid: PatchGrid, edited: bool) -> Trace {
             grid,
         }),
         input_ids: Arc::new(vec![0; grid.len() + 8]),
+        similar_to: None,
         words: vec![WordToken {
             word: "banana".to_owned(),
             id: 6,

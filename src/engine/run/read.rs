@@ -81,6 +81,7 @@ impl Engine {
         let state = &mut self.kept(which)?.state;
         state.finish_level(started)?;
         state.read_words_at(&job.model, level, &ids)?;
+        state.read_similar_at(level, job.similar_to)?;
         let readout = state.readout.levels[level].clone();
         if let (Which::Clean, Some(prefix)) = (which, &mut self.prefix) {
             // The picture's words are the same under every question.

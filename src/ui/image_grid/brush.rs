@@ -1,4 +1,4 @@
-//! The brush: a press, a drag or a rectangle becomes commands about patches, each patch once per gesture.
+//! The brush: a press, a drag, a rectangle or a lasso becomes commands about patches, each patch once per gesture.
 //!
 //! It knows positions and the session, and no widget; it draws nothing.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use egui::{Modifiers, Pos2, Vec2};
 
 use super::viewport::Placed;
-use crate::index::Patch;
+use crate::index::{Patch, PatchSet, choose};
 use crate::session::{Command, GestureId, Session, Tool};
 use crate::spec::Intervention;
 use crate::ui::CommandSender;
@@ -28,6 +28,8 @@ struct Stroke {
     done: BTreeSet<Patch>,
     /// The opposite corner, for a rectangle that is applied at the end.
     corner: Option<Patch>,
+    /// The line so far, on the picture, for a lasso that is applied at the end.
+    lasso: Vec<Vec2>,
 }
 
 impl Brush {
@@ -44,16 +46,20 @@ impl Brush {
             return;
         };
         let tool = session.view.tool;
+        let is_lasso = tool == Tool::Lasso && !modifiers.shift;
+        let at = placed.picture_from_ui(pos);
         let mut stroke = Stroke {
             tool,
-            on: !modifiers.alt && !is_on(session, first),
+            // A lasso mostly begins beside what it goes round: only Alt makes it take away.
+            on: !modifiers.alt && (is_lasso || !is_on(session, first)),
             gesture: commands.new_gesture(),
             first,
-            last: placed.picture_from_ui(pos),
+            last: at,
             done: BTreeSet::new(),
             corner: modifiers.shift.then_some(first),
+            lasso: if is_lasso { vec![at] } else { Vec::new() },
         };
-        if stroke.corner.is_none() {
+        if stroke.corner.is_none() && !is_lasso {
             stroke.apply(first, commands);
         }
         self.stroke = Some(stroke);
@@ -68,6 +74,10 @@ impl Brush {
             *corner = nearest(pos, placed).unwrap_or(*corner);
             return;
         }
+        if !stroke.lasso.is_empty() {
+            stroke.lasso.push(placed.picture_from_ui(pos));
+            return;
+        }
         let from = placed.ui_from_picture(stroke.last);
         let step = placed.cell_size().min_elem() / 8.0;
         let n = ((pos - from).length() / step.max(0.1)).ceil().max(1.0) as usize;
@@ -80,16 +90,33 @@ impl Brush {
         stroke.last = placed.picture_from_ui(pos);
     }
 
-    /// Ends the stroke; a rectangle is applied now.
-    pub fn release(&mut self, commands: &CommandSender) {
-        if let Some(mut stroke) = self.stroke.take() {
-            for patch in stroke.rectangle_patches() {
-                stroke.apply(patch, commands);
-            }
+    /// Ends the stroke; a rectangle or a lasso is applied now.
+    pub fn release(&mut self, placed: &Placed, session: &Session, commands: &CommandSender) {
+        let Some(mut stroke) = self.stroke.take() else {
+            return;
+        };
+        for patch in stroke.rectangle_patches() {
+            stroke.apply(patch, commands);
+        }
+        let Some(patches) = stroke.lasso_patches(placed) else {
+            return;
+        };
+        if patches.is_empty() {
+            // A line that goes round no centre is a click.
+            stroke.on &= !is_on(session, stroke.first);
+            stroke.apply(stroke.first, commands);
+        } else {
+            select(patches, stroke.on, stroke.gesture, commands);
         }
     }
 
-    /// Drops a rectangle that is not applied yet.
+    /// The line of the lasso that is being drawn, on the picture.
+    pub fn lasso(&self) -> Option<&[Vec2]> {
+        let stroke = self.stroke.as_ref()?;
+        (!stroke.lasso.is_empty()).then_some(&stroke.lasso)
+    }
+
+    /// Drops a rectangle or a lasso that is not applied yet.
     pub fn cancel(&mut self) {
         self.stroke = None;
     }
@@ -113,6 +140,14 @@ impl Stroke {
         }
     }
 
+    /// What the lasso goes round; `None` where the stroke is none.
+    fn lasso_patches(&self, placed: &Placed) -> Option<PatchSet> {
+        let grid = placed.grid;
+        let in_patches = |at: &Vec2| (at.x * grid.cols as f32, at.y * grid.rows as f32);
+        let corners: Vec<_> = self.lasso.iter().map(in_patches).collect();
+        (!corners.is_empty()).then(|| choose::lasso(&corners, grid))
+    }
+
     fn rectangle_patches(&self) -> Vec<Patch> {
         let Some(corner) = self.corner else {
             return Vec::new();
@@ -132,9 +167,19 @@ pub fn toggle(patch: Patch, session: &Session, commands: &CommandSender) {
 }
 
 fn send(tool: Tool, patch: Patch, on: bool, gesture: GestureId, commands: &CommandSender) {
-    commands.send(match tool {
-        Tool::Ablate => Command::Paint { patch, on, gesture },
-        Tool::Select => Command::SelectPatch { patch, on },
+    match tool {
+        Tool::Ablate => commands.send(Command::Paint { patch, on, gesture }),
+        Tool::Select | Tool::Lasso => {
+            select(PatchSet::from_iter([patch]), on, gesture, commands);
+        }
+    }
+}
+
+fn select(patches: PatchSet, on: bool, gesture: GestureId, commands: &CommandSender) {
+    commands.send(Command::SelectPatches {
+        patches,
+        on,
+        gesture,
     });
 }
 
@@ -143,7 +188,7 @@ fn send(tool: Tool, patch: Patch, on: bool, gesture: GestureId, commands: &Comma
 /// A row that is switched off ablates nothing: painting switches it on again.
 pub fn is_on(session: &Session, patch: Patch) -> bool {
     match session.view.tool {
-        Tool::Select => session.view.selection.contains(patch),
+        Tool::Select | Tool::Lasso => session.view.selection.contains(patch),
         Tool::Ablate => session.painted().is_some_and(|(row, patches)| {
             let enabled = session.experiment.interventions[row].enabled();
             enabled && patches.contains(patch)
@@ -158,7 +203,7 @@ pub fn is_marked(session: &Session, patch: Patch) -> bool {
         Intervention::AttentionKnockout(_) => false,
     };
     match session.view.tool {
-        Tool::Select => session.view.selection.contains(patch),
+        Tool::Select | Tool::Lasso => session.view.selection.contains(patch),
         Tool::Ablate => session.experiment.interventions.iter().any(ablates),
     }
 }

@@ -93,6 +93,21 @@ pub fn rectangle(first: Patch, last: Patch, placed: &Placed, painter: &Painter) 
     painter.extend(Shape::dashed_line(&corners, accent, 6.0, 4.0));
 }
 
+/// The line of a lasso that is being drawn, closed as it will be: dashed, accent on dark.
+pub fn lasso(line: &[Vec2], placed: &Placed, painter: &Painter) {
+    let first = line.first().copied();
+    let points: Vec<Pos2> = line
+        .iter()
+        .copied()
+        .chain(first)
+        .map(|at| placed.ui_from_picture(at))
+        .collect();
+    let dark = Stroke::new(3.0, over_picture::INK_DARK.gamma_multiply(0.7));
+    painter.add(Shape::line(points.clone(), dark));
+    let accent = Stroke::new(1.5, over_picture::ACCENT);
+    painter.extend(Shape::dashed_line(&points, accent, 6.0, 4.0));
+}
+
 fn hatch(strength: f32, width: f32, scrim: bool) -> Hatch {
     Hatch {
         color: over_picture::ACCENT.gamma_multiply(strength),
