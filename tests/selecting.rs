@@ -144,12 +144,12 @@ fn chance_draws_as_many_and_then_others() {
     let mut session = Session::demo();
     session.view.selection = "r5c4-r8c9".parse().unwrap();
     let (mut h, _) = app_with(session);
-    key(&mut h, Modifiers::NONE, Key::N);
+    key(&mut h, Modifiers::NONE, Key::R);
     assert_eq!(
         h.state().session().view.selection,
         choose::random(24, 0, GRID)
     );
-    key(&mut h, Modifiers::NONE, Key::N);
+    key(&mut h, Modifiers::NONE, Key::R);
     assert_eq!(
         h.state().session().view.selection,
         choose::random(24, 1, GRID)

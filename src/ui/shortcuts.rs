@@ -127,7 +127,7 @@ pub const TABLE: &[Entry] = table! {
     ShrinkSelection, "Shrink", "Take the outermost ring off the selection", [plain(Key::OpenBracket)], NotTyping;
     SelectLastRow, "Select last row", "Select the lowest row of patches, where a model may keep what it knows of the whole picture", [], NotTyping;
     SelectRegisters, "Select registers", "Select the patches whose norm after the projector lies more than 2 standard deviations above the mean: the paper's register set", [], NotTyping;
-    SelectRandom, "Select at random", "Select as many patches by chance; again for the next seed", [plain(Key::N)], NotTyping;
+    SelectRandom, "Select at random", "Select as many patches by chance; again for the next seed", [plain(Key::R)], NotTyping;
     SelectSimilar, "Select similar", "Select the patches whose residuals at this level are like that of the middle of the selection", [plain(Key::M)], NotTyping;
     KeepSelection, "Keep selection", "Keep the selection in the session, under a name", [ctrl(Key::B)], NotTyping;
     UndoSelection, "Undo selection", "Take back the last change of the selection", [ctrl(Key::U)], NotTyping;
