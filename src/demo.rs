@@ -17,10 +17,11 @@ pub static PICTURE: &[u8] = include_bytes!("../assets/demo/samples/desert.png");
 pub const PICTURE_NAME: &str = "desert.png";
 /// The level at which the words on the objects read best, measured on held-out scenes: the last, as the table in the README shows.
 pub const DEFAULT_LEVEL: usize = 10;
-/// The demo model's files, in Hugging Face form.
-pub static FILES: [(&str, &[u8]); 4] = [
+/// The demo model's files, in Hugging Face form, and its picture.
+pub static FILES: [(&str, &[u8]); 5] = [
     ("config.json", CONFIG.as_bytes()),
     ("preprocessor_config.json", PREPROCESSOR_CONFIG.as_bytes()),
     ("tokenizer.json", TOKENIZER),
     ("model.safetensors", WEIGHTS),
+    (PICTURE_NAME, PICTURE),
 ];

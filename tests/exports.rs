@@ -142,6 +142,23 @@ fn a_picture_grows_with_its_scale_and_shows_the_edit() {
 }
 
 #[test]
+fn the_animation_has_a_frame_a_level() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = session_file(dir.path());
+    let gif = dir.path().join("levels.gif");
+    let output = export(&[text(&path), "--gif", text(&gif)]);
+    assert!(output.status.success(), "{output:?}");
+    let (_, trace) = run(&file::load(&path).unwrap());
+    let file = std::io::BufReader::new(std::fs::File::open(gif).unwrap());
+    let frames = image::codecs::gif::GifDecoder::new(file).unwrap();
+    let frames = image::AnimationDecoder::into_frames(frames)
+        .collect_frames()
+        .unwrap();
+    assert_eq!(frames.len(), trace.model.n_layers + 1);
+    assert_ne!(frames[0].buffer(), frames[1].buffer());
+}
+
+#[test]
 fn bad_requests_are_told_in_a_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let path = session_file(dir.path());

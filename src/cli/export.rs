@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::engine::protocol::RunId;
 use crate::engine::trace::Trace;
 use crate::error::{Error, Result};
-use crate::export::{self, csv, html, picture, tensors};
+use crate::export::{self, csv, gif, html, picture, python, tensors};
 use crate::session::{Session, file};
 use crate::{demo, files};
 
@@ -22,9 +22,12 @@ pub struct ExportArgs {
     /// The view with its legend, as a picture
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
-    /// How many times as large the picture is drawn, 1 to 4
-    #[arg(long, default_value_t = 2)]
-    scale: usize,
+    /// All levels of the view as an animation
+    #[arg(long, value_name = "FILE")]
+    gif: Option<PathBuf>,
+    /// How many times as large picture and animation are drawn, 1 to 4; 2 and 1 unless given
+    #[arg(long)]
+    scale: Option<usize>,
     /// Level of the picture; the session's, or the model's usual one, unless given
     #[arg(long)]
     level: Option<usize>,
@@ -40,7 +43,10 @@ pub struct ExportArgs {
     /// What `patchglass run --dump` writes: pixels, visual tokens, residual streams, logits
     #[arg(long, value_name = "FILE")]
     safetensors: Option<PathBuf>,
-    /// Writes the demo model as a folder in Hugging Face form, for other programs
+    /// A Python script that repeats the run with Hugging Face transformers and prints the same answer
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
+    /// Writes the demo model and its picture as a folder in Hugging Face form, for other programs
     #[arg(long, value_name = "FOLDER")]
     demo_model: Option<PathBuf>,
     #[command(flatten)]
@@ -56,6 +62,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     };
     let asked = [
         &args.png,
+        &args.gif,
         &args.csv,
         &args.html,
         &args.json,
@@ -63,7 +70,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     ];
     if asked.iter().all(|file| file.is_none()) && args.demo_model.is_none() {
         return Err(Error::input(
-            "nothing to export: name at least one of --png, --csv, --html, --json, --safetensors",
+            "nothing to export: name at least one of --png, --gif, --csv, --html, --json, --safetensors, --python",
         ));
     }
     let mut session = file::load(path)?;
@@ -85,13 +92,20 @@ pub fn export(args: &ExportArgs) -> Result<()> {
 fn write(args: &ExportArgs, session: &Session, trace: &Trace) -> Result<()> {
     if let Some(path) = &args.png {
         let view = picture::View::of(session, trace, args.level);
-        write_file(path, &picture::png(trace, &view, args.scale)?)?;
+        write_file(path, &picture::png(trace, &view, args.scale.unwrap_or(2))?)?;
+    }
+    if let Some(path) = &args.gif {
+        let view = |level| picture::View::of(session, trace, Some(level));
+        write_file(path, &gif::levels(trace, args.scale.unwrap_or(1), view)?)?;
     }
     if let Some(path) = &args.csv {
         write_file(path, csv::of_trace(trace)?.as_bytes())?;
     }
     if let Some(path) = &args.html {
         write_file(path, html::page(session, trace)?.as_bytes())?;
+    }
+    if let Some(path) = &args.python {
+        write_file(path, python::script(session, trace)?.as_bytes())?;
     }
     if let Some(path) = &args.json {
         write_file(path, export::json(trace)?.as_bytes())?;

@@ -6,10 +6,12 @@
 mod base64;
 pub mod canvas;
 pub mod csv;
+pub mod gif;
 pub mod heat;
 pub mod html;
 mod marks;
 pub mod picture;
+pub mod python;
 pub mod result;
 pub mod tensors;
 
