@@ -47,6 +47,10 @@ pub fn run(args: &RunArgs) -> Result<()> {
     terminal.finish();
     let trace = trace?;
     super::tell_notes(&trace);
+    let n_answer = trace.baseline.answer.ids.len();
+    if let Some(why) = trace.insight.why_no_attribution(n_answer) {
+        return Err(Error::input(why));
+    }
     let json = serde_json::to_string(&ResultFile::new(&trace)).map_err(Error::internal)?;
     if to_stdout {
         return super::print(&json);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::insight::{Inside, Insight};
 use super::picture::EncodedPicture;
 use super::protocol::RunSpec;
 use super::state::RunState;
@@ -64,6 +65,7 @@ impl Job<'_> {
         } else {
             baseline.clone()
         };
+        let insight = Arc::new(self.insight(clean, edited));
         Arc::new(Trace {
             id: self.spec.id,
             model: self.model.facts.clone(),
@@ -75,6 +77,7 @@ impl Job<'_> {
             baseline,
             edited: edited_readout,
             has_edits: self.has_edits,
+            insight,
             recomputed: edited.map(|state| state.share),
             timing: Timing {
                 total: ms(self.started),
@@ -82,6 +85,22 @@ impl Job<'_> {
             },
             complete,
         })
+    }
+
+    fn insight(&self, clean: Option<&RunState>, edited: Option<&RunState>) -> Insight {
+        let inside = |state: Option<&RunState>| {
+            state.map_or_else(Inside::default, |state| state.looked.of(&self.spec.readout))
+        };
+        let edited = edited.filter(|_| self.has_edits);
+        Insight {
+            asked: self.spec.readout.clone(),
+            comparison: edited.and_then(|state| state.comparison.clone()),
+            clean: inside(clean),
+            edited: match self.has_edits {
+                true => inside(edited),
+                false => inside(clean),
+            },
+        }
     }
 }
 

@@ -5,10 +5,13 @@
 
 mod batches;
 mod checkpoint;
+mod compare;
 mod device;
 mod dump;
 mod free_memory;
 mod hub;
+mod inside;
+pub mod insight;
 mod job;
 mod kept;
 pub mod measure;

@@ -56,6 +56,8 @@ pub enum Stage {
     EditedRun,
     Lens,
     Answer,
+    /// Attention and attribution.
+    Inside,
     Sweep,
 }
 
@@ -71,6 +73,7 @@ impl Stage {
             Self::EditedRun => "edited run",
             Self::Lens => "reading the words",
             Self::Answer => "answering",
+            Self::Inside => "looking inside",
             Self::Sweep => "sweeping",
         }
     }

@@ -3,6 +3,7 @@
 //! A run is a pure function of weights, picture and experiment; what is kept (model, encoded picture, clean run, last
 //! edited run) is keyed by exactly those and only saves time. No threads here, no windows.
 
+mod look;
 mod read;
 mod sweep;
 
@@ -140,6 +141,8 @@ impl Engine {
         for &which in job.runs() {
             self.answer(&mut job, which, monitor)?;
         }
+        self.compare(&job, monitor)?;
+        self.look_inside(&job, monitor)?;
         self.read_rest(&mut job, &shown, monitor)?;
         Ok(self.emit(&job, true, monitor))
     }

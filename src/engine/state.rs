@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::inside::Looked;
+use super::insight::Comparison;
 use super::plan::Plan;
 use super::protocol::{Event, Monitor, RunId, Stage};
 use super::trace::{Answer, LevelReadout, RunReadout};
@@ -30,6 +32,10 @@ pub(super) struct RunState {
     pub readout: RunReadout,
     /// Share of all rows of all blocks that were computed, 0..=1.
     pub share: f32,
+    /// What was read inside it.
+    pub looked: Looked,
+    /// What it does to the clean run's answer; of edited runs alone.
+    pub comparison: Option<Arc<Comparison>>,
     /// First row of each level that is not a copy of the run that this one went on from. `[level]`
     changed_from: Vec<usize>,
     /// Keys and values of the prompt, for runs that go on from this one.
@@ -268,6 +274,8 @@ impl RunState {
             logits,
             readout,
             share: 1.0,
+            looked: Looked::default(),
+            comparison: None,
             changed_from,
             prompt_cache,
             cache,
@@ -286,6 +294,16 @@ impl RunState {
         self.prompt_cache = longer.prompt_cache.first(n)?;
         self.cache = self.prompt_cache.clone();
         Ok(())
+    }
+
+    /// Keys and values of the prompt.
+    pub fn prompt_cache(&self) -> &KvCache {
+        &self.prompt_cache
+    }
+
+    /// Keys and values of the prompt and the tokens that were generated so far, without the last.
+    pub fn cache(&self) -> &KvCache {
+        &self.cache
     }
 
     /// What other passes over the same first positions can go on from, that have room for `n_new` tokens after them.
@@ -459,7 +477,7 @@ fn last_logits(model: &Llava, x: &Tensor) -> Result<Vec<f32>> {
 }
 
 /// The largest logit of all rows of the vocabulary (the first of equals) and its probability.
-fn greedy(logits: &[f32]) -> (u32, f32) {
+pub(super) fn greedy(logits: &[f32]) -> (u32, f32) {
     let mut best = 0;
     for (id, logit) in logits.iter().enumerate() {
         if *logit > logits[best] {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::insight::Insight;
 use super::protocol::RunId;
 use crate::index::TokenLayout;
 pub use crate::lens::{LevelReadout, TokenScore};
@@ -77,6 +78,8 @@ pub struct Trace {
     pub edited: Arc<RunReadout>,
     /// Whether any intervention was switched on.
     pub has_edits: bool,
+    /// What was asked for beyond the words.
+    pub insight: Arc<Insight>,
     /// Share of the edited run's rows, over all blocks, that had to be computed, 0..=1; the rest is the clean run's.
     pub recomputed: Option<f32>,
     pub timing: Timing,

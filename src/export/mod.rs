@@ -9,6 +9,7 @@ pub mod csv;
 pub mod gif;
 pub mod heat;
 pub mod html;
+pub mod insight;
 mod marks;
 pub mod picture;
 pub mod python;

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::insight::{AttentionFile, AttributionFile};
+use crate::engine::insight::{Comparison, Inside};
 use crate::engine::trace::{RunReadout, Timing, Trace, WordToken};
 
 /// The whole file.
@@ -10,6 +12,9 @@ pub struct ResultFile<'a> {
     layout: Layout<'a>,
     baseline: Run<'a>,
     edited: Run<'a>,
+    /// What the edit does to the clean answer; only where something is switched on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<&'a Comparison>,
     timing_ms: TimingMs,
 }
 
@@ -34,6 +39,11 @@ struct Run<'a> {
     /// Cosine of every patch with the readout's `similar_to`, where it names one. `[level][patch]`
     #[serde(skip_serializing_if = "Vec::is_empty")]
     similar: Vec<&'a [f32]>,
+    /// Only where the session's readout asks for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attention: Option<AttentionFile<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attribution: Option<AttributionFile<'a>>,
 }
 
 #[derive(Serialize)]
@@ -91,14 +101,16 @@ impl<'a> ResultFile<'a> {
                 n_layers: trace.model.n_layers,
                 input_ids: &trace.input_ids,
             },
-            baseline: run(&trace.baseline, &trace.words),
-            edited: run(&trace.edited, &trace.words),
+            baseline: run(&trace.baseline, trace, &trace.insight.clean),
+            edited: run(&trace.edited, trace, &trace.insight.edited),
+            comparison: trace.insight.comparison.as_deref(),
             timing_ms: timing(&trace.timing),
         }
     }
 }
 
-fn run<'a>(readout: &'a RunReadout, words: &'a [WordToken]) -> Run<'a> {
+fn run<'a>(readout: &'a RunReadout, trace: &'a Trace, inside: &'a Inside) -> Run<'a> {
+    let words = &trace.words;
     let levels: Vec<_> = readout.levels.iter().flatten().collect();
     let lens = Lens {
         ids: levels
@@ -140,6 +152,9 @@ fn run<'a>(readout: &'a RunReadout, words: &'a [WordToken]) -> Run<'a> {
             .map(|l| l.similar.as_slice())
             .filter(|similar| !similar.is_empty())
             .collect(),
+        attention: (inside.attention.as_deref()).and_then(|found| AttentionFile::new(trace, found)),
+        attribution: (inside.attribution.as_deref())
+            .and_then(|found| AttributionFile::new(trace, found)),
     }
 }
 

@@ -6,10 +6,12 @@
 pub mod choose;
 mod layer;
 mod patch;
+mod query;
 mod token;
 
 pub use layer::{HeadSet, LayerRange};
 pub use patch::{Patch, PatchGrid, PatchSet};
+pub use query::QueryToken;
 pub use token::{TokenLayout, TokenSet};
 
 /// Implements serde for a type whose file form is the text of its `Display` and `FromStr`.

@@ -43,7 +43,7 @@ pub(super) fn mask(
         {
             for &head in &heads {
                 let row = (head * n_queries + query - first_pos) * n_keys;
-                for &key in keys.iter().filter(|key| **key != query) {
+                for &key in keys.iter().filter(|key| **key != query && **key < n_keys) {
                     mask[row + key] = 1;
                     any = true;
                 }

@@ -56,6 +56,12 @@ impl KvCache {
         self.len() == 0
     }
 
+    /// Values of a block, `[kv_head, position, d_head]`, `None` where it has run for no position.
+    pub fn values(&self, layer: usize) -> Option<&Tensor> {
+        let block = self.blocks.get(layer).and_then(Option::as_ref);
+        block.map(|(_, v)| v)
+    }
+
     /// The first `n` positions, without copying them.
     ///
     /// # Errors

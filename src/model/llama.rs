@@ -5,6 +5,7 @@
 
 mod batch;
 mod block;
+mod inside;
 
 use candle_core::{DType, Device, Tensor};
 

@@ -69,6 +69,14 @@ impl Matrix {
         Ok(rows.to_dtype(dtype)?)
     }
 
+    /// The whole matrix in a float type.
+    pub fn float(&self) -> Result<Tensor> {
+        match self {
+            Self::Float(weight) => Ok(weight.clone()),
+            Self::Quantised(weight) => float_again(weight, DType::F32),
+        }
+    }
+
     /// Whether embeddings that are held like this can be the unembedding as well, where both are one.
     pub fn can_unembed(&self, numbers: Numbers) -> bool {
         match self {

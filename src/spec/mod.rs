@@ -3,6 +3,7 @@
 //! Nothing here runs anything or touches a file. The session edits it, the engine reads it, and the session file
 //! is made of it: the serde forms below are the contract's words.
 
+mod inside;
 mod intervention;
 mod sweep;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::index::Patch;
 
+pub use inside::{AttentionSpec, AttributionSpec, HeadMap};
 pub use intervention::{Ablation, AttentionKnockout, Intervention, Replacement};
 pub use sweep::{SweepKind, SweepOver, SweepSpec};
 
@@ -76,6 +78,12 @@ pub struct Readout {
     /// The patch that all others are compared with, by the cosine of their residual rows at every level.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similar_to: Option<Patch>,
+    /// Attention from a token, where it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<AttentionSpec>,
+    /// What a logit is made of, where it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<AttributionSpec>,
 }
 
 impl Default for Readout {
@@ -84,6 +92,8 @@ impl Default for Readout {
             top_k: 5,
             words: Vec::new(),
             similar_to: None,
+            attention: None,
+            attribution: None,
         }
     }
 }

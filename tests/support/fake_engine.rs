@@ -114,6 +114,7 @@ impl FakeEngine {
             baseline,
             edited,
             has_edits,
+            insight: Arc::default(),
             recomputed: None,
             timing: Timing {
                 edited: 180.0,

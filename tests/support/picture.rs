@@ -187,6 +187,7 @@ pub fn trace(grid: PatchGrid, edited: bool) -> Trace {
         baseline: levels(false),
         edited: levels(edited),
         has_edits: edited,
+        insight: Arc::default(),
         recomputed: None,
         timing: Timing::default(),
         complete: true,

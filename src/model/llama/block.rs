@@ -100,6 +100,29 @@ impl Block {
         maps.into_iter().flat_map(Linear::weights)
     }
 
+    /// The output map of attention in a float type, `[d_model, heads * d_head]`.
+    pub fn output_map(&self) -> Result<Tensor> {
+        let maps = self.self_attn.o_proj.weights();
+        let maps = maps.iter().map(Matrix::float).collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&maps, 0)?)
+    }
+
+    /// What attention makes of rows of the stream that have met the hooks of their level already, `[n, d_model] ->
+    /// [n, d_model]`.
+    pub fn attend(
+        &self,
+        x: &Tensor,
+        layer: usize,
+        pos: &Positions,
+        config: &TextConfig,
+        cache: &mut KvCache,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor> {
+        let normed = ops::rms_norm(x, &self.input_layernorm, config.rms_norm_eps)?;
+        let attention = &self.self_attn;
+        attention.forward(&normed, layer, pos, config, cache, hooks)
+    }
+
     /// `[batch * n, d_model] -> [batch * n, d_model]`
     pub fn forward(
         &self,
