@@ -226,7 +226,7 @@ impl RunState {
         model: &Llava,
         given: &Given,
         query: usize,
-        watch: &mut Watch<'_>,
+        watch: &Watch<'_>,
     ) -> Result<Vec<f32>> {
         let n = query + 1;
         let mut row = vec![0f32; n];
@@ -242,7 +242,7 @@ impl RunState {
 
     /// Patches whose attention, averaged over all heads and blocks, lies above the mean of the patches by two standard
     /// deviations for nearly every token of the text after the picture.
-    fn sinks(&mut self, model: &Llava, given: &Given, watch: &mut Watch<'_>) -> Result<Vec<usize>> {
+    fn sinks(&mut self, model: &Llava, given: &Given, watch: &Watch<'_>) -> Result<Vec<usize>> {
         let layout = self.prompt.layout.clone();
         let first = layout.image.end.min(layout.last());
         let n = layout.n_prompt - first;

@@ -64,12 +64,14 @@ impl FromStr for QueryToken {
         if let Some(at) = number(text) {
             return Ok(Self::Position(at));
         }
-        text.parse().map(Self::Patch).map_err(|_: Error| {
+        let patch: Result<Patch> = text.parse();
+        let none = || {
             Error::input(format!(
                 "{text:?} names no token: use last, a patch such as r3c4, answer:2 for the third token of the clean \
                  answer, or a position of the prompt such as \"7\""
             ))
-        })
+        };
+        patch.ok().map(Self::Patch).ok_or_else(none)
     }
 }
 
