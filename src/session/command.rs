@@ -2,11 +2,12 @@
 //!
 //! Names, tooltips and keys of the commands are the window's matter and live in its table.
 
+use super::inside_view::InsideView;
 use super::reading::ReadingView;
 use super::sweep_settings::SweepSettings;
 use super::view_state::{HeatKind, Tool};
 use crate::index::{Patch, PatchGrid, PatchSet};
-use crate::spec::{Crop, Intervention, ModelSource, PictureSource};
+use crate::spec::{AttentionSpec, AttributionSpec, Crop, Intervention, ModelSource, PictureSource};
 
 /// Edits with the same gesture are one undo step, e.g. all patches of one drag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +50,10 @@ pub enum Command {
     SetWord(String),
     /// Compares all patches with this one.
     SetSimilar(Option<Patch>),
+    /// Reads attention from a token, or no longer.
+    ReadAttention(Option<AttentionSpec>),
+    /// Reads what a logit is made of, or no longer.
+    ReadAttribution(Option<AttributionSpec>),
     // The view.
     SetLevel(usize),
     SetTool(Tool),
@@ -88,6 +93,7 @@ pub enum Command {
     SetSweep(SweepSettings),
     /// Scale, colours, lens, and what else reading is set to.
     SetReading(ReadingView),
+    SetInside(InsideView),
     /// The engine told the grid of the loaded model.
     SetGrid(PatchGrid),
 }

@@ -6,6 +6,7 @@
 mod command;
 pub mod file;
 mod history;
+mod inside_view;
 mod reading;
 mod selecting;
 mod sweep_settings;
@@ -14,6 +15,7 @@ mod view_state;
 
 pub use command::{Command, GestureId};
 pub use history::History;
+pub use inside_view::InsideView;
 pub use reading::{Colours, LensKind, ReadingView, Scale, TableRows, WordUnit};
 pub use selecting::Selecting;
 pub use sweep_settings::{Measure, SweepSettings};

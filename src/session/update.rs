@@ -2,7 +2,7 @@
 
 use super::{Command, GestureId, Session, selecting};
 use crate::index::{Patch, PatchSet};
-use crate::spec::{Ablation, Experiment, Intervention};
+use crate::spec::{Ablation, Experiment, Intervention, Readout};
 
 /// What the shell must do after an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -48,6 +48,8 @@ pub fn update(session: &mut Session, command: Command) -> Effects {
             session.readout.similar_to = patch;
             Effects { rerun }
         }
+        C::ReadAttention(spec) => read(session, |readout| readout.attention = spec),
+        C::ReadAttribution(spec) => read(session, |readout| readout.attribution = spec),
         view => {
             if let Some(other) = selecting::update(session, view) {
                 update_view(session, other);
@@ -71,6 +73,7 @@ fn update_view(session: &mut Session, command: Command) {
         C::SetActiveRow(row) => view.active_row = row,
         C::SetSweep(sweep) => view.sweep = sweep,
         C::SetReading(reading) => view.reading = reading,
+        C::SetInside(inside) => view.inside = inside,
         C::SetGrid(grid) => session.grid = Some(grid),
         _ => {}
     }
@@ -144,6 +147,16 @@ fn travel(session: &mut Session, back: bool) -> Effects {
     let n_rows = session.experiment.interventions.len();
     session.view.active_row = session.view.active_row.filter(|row| *row < n_rows);
     Effects { rerun }
+}
+
+/// Changes what is read. A run follows where there is something to read that was not read before.
+fn read(session: &mut Session, change: impl FnOnce(&mut Readout)) -> Effects {
+    let before = session.readout.clone();
+    change(&mut session.readout);
+    let now = &session.readout;
+    let asks = (now.attention.is_some() && now.attention != before.attention)
+        || (now.attribution.is_some() && now.attribution != before.attribution);
+    Effects { rerun: asks }
 }
 
 fn set_word(session: &mut Session, word: &str) -> Effects {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ReadingView, SweepSettings};
+use super::{InsideView, ReadingView, SweepSettings};
 use crate::index::PatchSet;
 
 /// What the heat map shows.
@@ -23,16 +23,22 @@ pub enum HeatKind {
     Change,
     /// What the watched token of the answer loses without the patch, by a sweep over the patches.
     Importance,
+    /// Attention to the patch.
+    Attention,
+    /// What the patch adds to the logit of a token of the answer.
+    Attribution,
 }
 
 impl HeatKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::TopProbability,
         Self::Entropy,
         Self::Norm,
         Self::Word,
         Self::Change,
         Self::Importance,
+        Self::Attention,
+        Self::Attribution,
         Self::Off,
     ];
 }
@@ -84,6 +90,8 @@ pub struct ViewState {
     pub sweep: SweepSettings,
     #[serde(skip_serializing_if = "is_default")]
     pub reading: ReadingView,
+    #[serde(skip_serializing_if = "is_default")]
+    pub inside: InsideView,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -105,6 +113,7 @@ impl Default for ViewState {
             active_row: None,
             sweep: SweepSettings::default(),
             reading: ReadingView::default(),
+            inside: InsideView::default(),
         }
     }
 }

@@ -72,6 +72,10 @@ pub fn of_view(ctx: &ViewCtx<'_>) -> Option<Heat> {
         let sweep = ctx.sweep(SweepKind::Patches)?;
         return Some(of_sweep(sweep, view.sweep.measure).on_scale_of(&view.reading));
     }
+    if matches!(view.heat, HeatKind::Attention | HeatKind::Attribution) {
+        let heat = super::inside_view::heat(ctx)?;
+        return Some(heat.on_scale_of(&view.reading));
+    }
     let shown = ctx.shown()?;
     let heat = of_level(shown.readout, &shown.trace.model, view.heat)?;
     Some(heat.on_scale_of(&view.reading))
@@ -108,7 +112,9 @@ pub fn of_level(readout: &LevelReadout, model: &ModelFacts, kind: HeatKind) -> O
         values
     };
     let (values, range) = match kind {
-        HeatKind::Off | HeatKind::Importance => return None,
+        HeatKind::Off | HeatKind::Importance | HeatKind::Attention | HeatKind::Attribution => {
+            return None;
+        }
         HeatKind::TopProbability => {
             let top = |patch| readout.top(patch).next().map_or(f32::NAN, |(_, p)| p);
             ((0..n).map(top).collect(), (0.0, 1.0))
@@ -155,6 +161,8 @@ pub fn label(kind: HeatKind) -> &'static str {
         HeatKind::Word => "Probability of a word",
         HeatKind::Change => "Change against clean run",
         HeatKind::Importance => "Importance (sweep)",
+        HeatKind::Attention => "Attention",
+        HeatKind::Attribution => "Attribution",
     }
 }
 
@@ -175,6 +183,12 @@ pub fn explanation(kind: HeatKind) -> &'static str {
         HeatKind::Change => {
             "How far the interventions moved the patch's vector: the distance to the clean run, relative to the clean vector's length."
         }
+        HeatKind::Attention => {
+            "How much of the attention of the token that is chosen in the panel Attention goes to the patch. Attention is not explanation: the sweep is the causal test."
+        }
+        HeatKind::Attribution => {
+            "What comes from the patch through the heads straight into the logit of the token that is chosen in the panel Attribution; what later blocks make of it is not in it."
+        }
         HeatKind::Importance => {
             "What the watched token of the clean answer loses when the patch alone is ablated, by the sweep over patches. Cells that are not swept yet are empty; losses within rounding are 0."
         }
@@ -188,6 +202,8 @@ pub fn short_unit(view: &ViewState) -> &'static str {
         HeatKind::Norm => "norm",
         HeatKind::Change => "rel.",
         HeatKind::Importance => "lost",
+        HeatKind::Attention => "share",
+        HeatKind::Attribution => "logit",
         HeatKind::Off | HeatKind::TopProbability | HeatKind::Word => "prob.",
     }
 }
@@ -199,6 +215,8 @@ pub fn unit(view: &ViewState) -> &'static str {
         HeatKind::Norm => "L2 norm",
         HeatKind::Change => "relative",
         HeatKind::Importance => loss_unit(view.sweep.measure),
+        HeatKind::Attention => "share of attention",
+        HeatKind::Attribution => "of the logit",
         HeatKind::Off | HeatKind::TopProbability | HeatKind::Word => "probability",
     }
 }
@@ -307,7 +325,10 @@ mod tests {
         let nothing = LevelReadout::default();
         for kind in HeatKind::ALL {
             let heat = of_level(&nothing, &model(), kind);
-            let is_elsewhere = matches!(kind, HeatKind::Off | HeatKind::Importance);
+            let is_elsewhere = matches!(
+                kind,
+                HeatKind::Off | HeatKind::Importance | HeatKind::Attention | HeatKind::Attribution
+            );
             assert_eq!(heat.is_none(), is_elsewhere);
         }
         assert!(

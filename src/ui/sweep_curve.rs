@@ -71,7 +71,7 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, sweep: &Sweep, measure: Measure) {
 const N_MARKS: usize = 12;
 
 /// The blocks that are named: all of them, or every so many.
-fn marks(n_layers: usize) -> Vec<GridMark> {
+pub(super) fn marks(n_layers: usize) -> Vec<GridMark> {
     let fits = |step: &usize| n_layers.div_ceil(*step) <= N_MARKS;
     let step = [1, 2, 4, 5, 8].into_iter().find(fits).unwrap_or(10);
     let mark = |block: usize| GridMark {
