@@ -3,7 +3,9 @@
 //! A run is a pure function of weights, picture and experiment; what is kept (model, encoded picture, clean run, last
 //! edited run) is keyed by exactly those and only saves time. No threads here, no windows.
 
+mod extras;
 mod look;
+mod noise;
 mod read;
 mod sweep;
 
@@ -57,6 +59,8 @@ pub struct Engine {
     pub(super) edited: Option<Kept>,
     /// At most one of each kind.
     pub(super) sweeps: Vec<sweep::KeptSweep>,
+    /// Norms of the input embeddings of the model that is loaded.
+    pub(super) embedding_norms: Option<candle_core::Tensor>,
 }
 
 impl Engine {
@@ -80,6 +84,7 @@ impl Engine {
             clean: None,
             edited: None,
             sweeps: Vec::new(),
+            embedding_norms: None,
         })
     }
 
@@ -105,6 +110,7 @@ impl Engine {
         (self.model, self.picture) = (None, None);
         (self.prefix, self.clean, self.edited) = (None, None, None);
         self.sweeps.clear();
+        self.embedding_norms = None;
         let options = LoadOptions {
             device: self.device.clone(),
             numbers: self.numbers,
@@ -144,6 +150,7 @@ impl Engine {
         self.compare(&job, monitor)?;
         self.look_inside(&job, monitor)?;
         self.read_rest(&mut job, &shown, monitor)?;
+        self.read_extras(&mut job, &shown, monitor)?;
         Ok(self.emit(&job, true, monitor))
     }
 
@@ -176,11 +183,10 @@ impl Engine {
         if is_new {
             timing.encode = ms(since);
         }
-        let words = spec
-            .readout
-            .words
-            .iter()
-            .map(|word| model.tokenizer.word_token(word));
+        let words = spec.readout.words.iter().enumerate().map(|(at, word)| {
+            let chosen = spec.readout.word_tokens.get(at).copied().unwrap_or(0);
+            model.tokenizer.word_token_at(word, chosen)
+        });
         let words = words.collect::<Result<_>>()?;
         let prompt = Arc::new(model.prompt(&spec.experiment)?);
         // Every row is checked before anything is computed, those that are off too.

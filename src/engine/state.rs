@@ -3,15 +3,19 @@
 //! It can be left at any point and taken up again, so that a cancelled run loses nothing. It does not decide what to
 //! do next; `run` does.
 
+mod step;
+
 use std::sync::Arc;
 
 use candle_core::Tensor;
 
+pub(super) use self::step::CancelCheck;
+use self::step::StepRecorder;
 use super::inside::Looked;
 use super::insight::Comparison;
 use super::plan::Plan;
 use super::protocol::{Event, Monitor, RunId, Stage};
-use super::trace::{Answer, LevelReadout, RunReadout};
+use super::trace::{LevelReadout, RunReadout};
 use crate::error::{Error, Result};
 use crate::intervene::CompiledSet;
 use crate::lens;
@@ -37,13 +41,17 @@ pub(super) struct RunState {
     /// What it does to the clean run's answer; of edited runs alone.
     pub comparison: Option<Arc<Comparison>>,
     /// First row of each level that is not a copy of the run that this one went on from. `[level]`
-    changed_from: Vec<usize>,
+    pub changed_from: Vec<usize>,
     /// Keys and values of the prompt, for runs that go on from this one.
     prompt_cache: KvCache,
     /// The same with the generated tokens.
     cache: KvCache,
     /// Logits that the next token of the answer is chosen from.
     step_logits: Vec<f32>,
+    /// Residual streams of the generated tokens that were run. `[token][level][1, d_model]`
+    pub answer_resid: Vec<Vec<Tensor>>,
+    /// The largest KL of every level of the same pass with nothing changed; `None` until it is measured.
+    pub floors: Option<Vec<f32>>,
 }
 
 /// A level on its way: the first `same` patches are those of `known`, the rest is being read.
@@ -166,20 +174,6 @@ impl Hooks for Recorder<'_, '_> {
     }
 }
 
-/// Stops a pass that nothing else is to be told of.
-pub(super) struct CancelCheck<'a, 'b>(pub &'a Watch<'b>);
-
-impl Hooks for CancelCheck<'_, '_> {
-    fn wants(&self, at: HookPoint) -> bool {
-        at.site == HookSite::ResidPre
-    }
-
-    fn visit(&mut self, _at: HookPoint, _first_pos: usize, x: Tensor) -> Result<Tensor> {
-        self.0.check()?;
-        Ok(x)
-    }
-}
-
 impl RunState {
     /// The forward pass over the prompt, with room for `n_new` tokens after it. `embeds` is what enters the decoder,
     /// `[n_prompt, d_model]`.
@@ -263,7 +257,7 @@ impl RunState {
         let readout = RunReadout {
             levels,
             next_token,
-            answer: Answer::default(),
+            ..RunReadout::default()
         };
         let prompt_cache = cache.first(prompt.layout.n_prompt)?;
         let step_logits = logits.clone();
@@ -280,6 +274,8 @@ impl RunState {
             prompt_cache,
             cache,
             step_logits,
+            answer_resid: Vec::new(),
+            floors: None,
         })
     }
 
@@ -375,7 +371,7 @@ impl RunState {
     }
 
     /// How many patches, from the first on, are copies of the clean run's at a level.
-    fn n_same_patches(&self, level: usize) -> usize {
+    pub fn n_same_patches(&self, level: usize) -> usize {
         let patches = self.prompt.layout.patches();
         self.changed_from[level].clamp(patches.start, patches.end) - patches.start
     }
@@ -392,10 +388,14 @@ impl RunState {
     pub fn read_words_at(&mut self, model: &Llava, level: usize, ids: &[u32]) -> Result<()> {
         let rows = self.patch_rows(level)?;
         if let Some(readout) = &mut self.readout.levels[level] {
-            let words = lens::word_probabilities(&model.llama, &rows, &readout.log_sum_exp, ids)?;
-            if readout.words != words {
+            let (llama, lse) = (&model.llama, &readout.log_sum_exp);
+            let word_log_probs = lens::word_log_probabilities(llama, &rows, lse, ids)?;
+            if readout.word_log_probs != word_log_probs {
+                let probs = |row: &Vec<f32>| row.iter().map(|p| p.exp()).collect();
                 *readout = Arc::new(LevelReadout {
-                    words,
+                    words: word_log_probs.iter().map(probs).collect(),
+                    word_log_probs,
+                    word_ranks: Vec::new(),
                     ..LevelReadout::clone(readout)
                 });
             }
@@ -460,11 +460,16 @@ impl RunState {
     fn append(&mut self, model: &Llava, token: u32, watch: &Watch<'_>) -> Result<()> {
         let mut cache = self.cache.clone();
         let x = model.llama.embed(&[token])?; // [1, d_model]
-        let mut cancel = CancelCheck(watch);
-        let mut chain = Chain(vec![&mut self.hooks, &mut cancel]);
+        let mut step = StepRecorder {
+            watch,
+            resid: Vec::new(),
+        };
+        let mut chain = Chain(vec![&mut self.hooks, &mut step]);
         let last = model.llama.forward(x, &mut cache, &mut chain)?;
         self.step_logits = last_logits(model, &last)?;
         self.cache = cache;
+        step.resid.push(last);
+        self.answer_resid.push(step.resid);
         Ok(())
     }
 }

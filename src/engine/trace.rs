@@ -46,6 +46,32 @@ pub struct RunReadout {
     /// Ten, best first; empty until the forward pass is through.
     pub next_token: Vec<TokenScore>,
     pub answer: Answer,
+    /// The tokens that are no patches, where the readout asks for all.
+    pub tokens: Option<TokenReadout>,
+    /// `[level]`, by cosine to the input embeddings: `probs` holds cosines; empty unless asked for.
+    pub cosine: Vec<Option<Arc<LevelReadout>>>,
+    /// `[level]`, of the edited run; empty unless asked for.
+    pub divergence: Vec<Option<Arc<Divergence>>>,
+}
+
+/// The lens of the positions that are no patches: system, question, and what was generated and run.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct TokenReadout {
+    /// Positions in the sequence, ascending; those from the prompt's length on are the answer's.
+    pub positions: Vec<usize>,
+    /// The token at each.
+    pub ids: Vec<u32>,
+    /// `[level]`, rows as `positions`.
+    pub levels: Vec<Option<Arc<LevelReadout>>>,
+}
+
+/// How far one level's words are from the clean run's.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Divergence {
+    /// KL(clean ‖ edited) in nats. `[patch]`
+    pub values: Vec<f32>,
+    /// The largest KL of the same pass with nothing changed: what lies at or below it is rounding.
+    pub floor: f32,
 }
 
 /// Milliseconds of each part; 0 where the part was reused from before.

@@ -1,10 +1,12 @@
 //! `result.json` of the contract, made from a trace. Its form is fixed; new fields may be added.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::insight::{AttentionFile, AttributionFile};
 use crate::engine::insight::{Comparison, Inside};
-use crate::engine::trace::{RunReadout, Timing, Trace, WordToken};
+use crate::engine::trace::{LevelReadout, RunReadout, Timing, Trace, WordToken};
 
 /// The whole file.
 #[derive(Serialize)]
@@ -44,6 +46,40 @@ struct Run<'a> {
     attention: Option<AttentionFile<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attribution: Option<AttributionFile<'a>>,
+    /// Only where the readout asks for all tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<Tokens<'a>>,
+    /// Only where the readout asks for cosines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cosine: Option<Cosine<'a>>,
+    /// Only of the edited run, where the readout asks for the divergence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    divergence: Option<DivergenceFile<'a>>,
+}
+
+/// The lens of the positions that are no patches.
+#[derive(Serialize)]
+struct Tokens<'a> {
+    positions: &'a [usize],
+    input_ids: &'a [u32],
+    /// `[level][position][k]`
+    lens: Lens<'a>,
+}
+
+/// The lens by cosine to the input embeddings, `[level][patch][k]`.
+#[derive(Serialize)]
+struct Cosine<'a> {
+    ids: Vec<Vec<&'a [u32]>>,
+    cosines: Vec<Vec<&'a [f32]>>,
+}
+
+/// KL(clean ‖ edited) in nats.
+#[derive(Serialize)]
+struct DivergenceFile<'a> {
+    /// `[level][patch]`
+    kl: Vec<&'a [f32]>,
+    /// The largest of the same pass with nothing changed. `[level]`
+    noise: Vec<f32>,
 }
 
 #[derive(Serialize)]
@@ -71,11 +107,16 @@ struct AnswerFile<'a> {
 #[derive(Serialize)]
 struct Word<'a> {
     word: &'a str,
-    /// The token that stands for it: its first.
+    /// The token that stands for it.
     id: u32,
     n_tokens: usize,
     /// `[level][patch]`
     probs: Vec<&'a [f32]>,
+    /// Natural logarithms. `[level][patch]`
+    log_probs: Vec<&'a [f32]>,
+    /// 1 for the likeliest; only where the readout asks for ranks. `[level][patch]`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ranks: Vec<&'a [u32]>,
 }
 
 #[derive(Serialize)]
@@ -112,16 +153,7 @@ impl<'a> ResultFile<'a> {
 fn run<'a>(readout: &'a RunReadout, trace: &'a Trace, inside: &'a Inside) -> Run<'a> {
     let words = &trace.words;
     let levels: Vec<_> = readout.levels.iter().flatten().collect();
-    let lens = Lens {
-        ids: levels
-            .iter()
-            .map(|l| l.ids.chunks(l.top_k.max(1)).collect())
-            .collect(),
-        probs: levels
-            .iter()
-            .map(|l| l.probs.chunks(l.top_k.max(1)).collect())
-            .collect(),
-    };
+    let lens = lens(&readout.levels);
     let candidate = |s: &'a crate::engine::trace::TokenScore| Candidate {
         id: s.id,
         token: &s.text,
@@ -136,7 +168,34 @@ fn run<'a>(readout: &'a RunReadout, trace: &'a Trace, inside: &'a Inside) -> Run
             .iter()
             .filter_map(|l| l.words.get(i).map(Vec::as_slice))
             .collect(),
+        log_probs: levels
+            .iter()
+            .filter_map(|l| l.word_log_probs.get(i).map(Vec::as_slice))
+            .collect(),
+        ranks: levels
+            .iter()
+            .filter_map(|l| l.word_ranks.get(i).map(Vec::as_slice))
+            .collect(),
     };
+    let tokens = readout.tokens.as_ref().map(|tokens| Tokens {
+        positions: &tokens.positions,
+        input_ids: &tokens.ids,
+        lens: self::lens(&tokens.levels),
+    });
+    let cosine = (!readout.cosine.is_empty()).then(|| {
+        let Lens { ids, probs } = self::lens(&readout.cosine);
+        Cosine {
+            ids,
+            cosines: probs,
+        }
+    });
+    let divergence = (!readout.divergence.is_empty()).then(|| {
+        let levels: Vec<_> = readout.divergence.iter().flatten().collect();
+        DivergenceFile {
+            kl: levels.iter().map(|l| l.values.as_slice()).collect(),
+            noise: levels.iter().map(|l| l.floor).collect(),
+        }
+    });
     let answer = &readout.answer;
     Run {
         lens,
@@ -155,6 +214,24 @@ fn run<'a>(readout: &'a RunReadout, trace: &'a Trace, inside: &'a Inside) -> Run
         attention: (inside.attention.as_deref()).and_then(|found| AttentionFile::new(trace, found)),
         attribution: (inside.attribution.as_deref())
             .and_then(|found| AttributionFile::new(trace, found)),
+        tokens,
+        cosine,
+        divergence,
+    }
+}
+
+fn lens(levels: &[Option<Arc<LevelReadout>>]) -> Lens<'_> {
+    let levels: Vec<_> = levels.iter().flatten().collect();
+    let k = |l: &LevelReadout| l.top_k.max(1);
+    Lens {
+        ids: levels
+            .iter()
+            .map(|l| l.ids.chunks(k(l)).collect())
+            .collect(),
+        probs: levels
+            .iter()
+            .map(|l| l.probs.chunks(k(l)).collect())
+            .collect(),
     }
 }
 

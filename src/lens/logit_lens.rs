@@ -80,30 +80,9 @@ fn relative_change(row: &RowNorms) -> f32 {
     }
 }
 
-fn chunk_rows(vocab: usize) -> usize {
+/// Rows whose logits are held at once.
+pub(super) fn chunk_rows(vocab: usize) -> usize {
     (CHUNK / vocab.max(1)).max(1)
-}
-
-/// Probability of some tokens in every patch of a level that was read before: `[word][patch]`.
-///
-/// `resid` is `[patch, d_model]`, `log_sum_exp` that of the level's readout: one small product, no softmax.
-pub fn word_probabilities(
-    llama: &Llama,
-    resid: &Tensor,
-    log_sum_exp: &[f32],
-    ids: &[u32],
-) -> Result<Vec<Vec<f32>>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let normed = llama.final_norm(resid)?;
-    let logits = llama.logits_of(ids, &normed)?; // [word, patch]
-    let probability = |(logit, lse): (&f32, &f32)| (logit - lse).exp();
-    let rows = logits.to_vec2::<f32>()?;
-    Ok(rows
-        .iter()
-        .map(|row| row.iter().zip(log_sum_exp).map(probability).collect())
-        .collect())
 }
 
 /// The `k` best candidates of a row of logits, `[vocab]`, with probabilities over the whole vocabulary.

@@ -21,6 +21,10 @@ pub struct LevelReadout {
     pub words: Vec<Vec<f32>>,
     /// Cosine of the residual row with that of the readout's patch; empty where it names none. `[patch]`
     pub similar: Vec<f32>,
+    /// Natural logarithm of the same. `[word][patch]`
+    pub word_log_probs: Vec<Vec<f32>>,
+    /// Rank of the words, 1 for the likeliest; empty unless the readout asks for it. `[word][patch]`
+    pub word_ranks: Vec<Vec<u32>>,
 }
 
 impl LevelReadout {
@@ -47,8 +51,7 @@ impl LevelReadout {
             norm: take(&self.norm),
             log_sum_exp: take(&self.log_sum_exp),
             change: take(&self.change),
-            words: Vec::new(),
-            similar: Vec::new(),
+            ..Self::default()
         }
     }
 

@@ -70,6 +70,8 @@ impl Vocabulary {
 pub struct WordToken {
     pub word: String,
     pub id: u32,
-    /// How many tokens the word has; only the first is read.
+    /// How many tokens the word has; only one of them is read.
     pub n_tokens: usize,
+    /// All of them, in order.
+    pub ids: Vec<u32>,
 }

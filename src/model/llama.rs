@@ -126,6 +126,11 @@ impl Llama {
         }
     }
 
+    /// Products with every row of the input embeddings: `[n, d_model] -> [n, vocab]`, as f32.
+    pub fn embedding_products(&self, x: &Tensor) -> Result<Tensor> {
+        self.embed_tokens.product_f32(x)
+    }
+
     /// Runs all blocks over `x`, `[n, d_model]`, the rows at the positions that follow those in `cache`.
     /// Gives the residual stream after the last block, never normed, `[n, d_model]`.
     pub fn forward(&self, x: Tensor, cache: &mut KvCache, hooks: &mut dyn Hooks) -> Result<Tensor> {

@@ -66,6 +66,14 @@ impl Tokenizer {
     /// # Errors
     /// A word of no token at all.
     pub fn word_token(&self, word: &str) -> Result<WordToken> {
+        self.word_token_at(word, 0)
+    }
+
+    /// Another of the word's tokens, counted from 0.
+    ///
+    /// # Errors
+    /// A word of no token at all, or of fewer tokens.
+    pub fn word_token_at(&self, word: &str, chosen: usize) -> Result<WordToken> {
         let encoding = self.inner.encode(word, false);
         let encoding = encoding
             .map_err(|e| Error::input(format!("the word {word:?} cannot be tokenised: {e}")))?;
@@ -80,7 +88,13 @@ impl Tokenizer {
             .skip_while(is_bare_space)
             .copied()
             .collect();
-        match ids.first() {
+        if !ids.is_empty() && chosen >= ids.len() {
+            return Err(Error::input(format!(
+                "readout.word_tokens: the word {word:?} has {} token(s), counted from 0; there is no token {chosen}",
+                ids.len()
+            )));
+        }
+        match ids.get(chosen) {
             Some(&id) if id as usize >= self.n_rows => Err(Error::input(format!(
                 "the word {word:?} stands for the picture: the model has no row for it"
             ))),
@@ -88,6 +102,7 @@ impl Tokenizer {
                 word: word.to_owned(),
                 id,
                 n_tokens: ids.len(),
+                ids,
             }),
             None => Err(Error::input(format!(
                 "the word {word:?} has no token: type letters"

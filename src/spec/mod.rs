@@ -73,7 +73,7 @@ impl Default for Decode {
 pub struct Readout {
     /// Words per cell of the lens, 1 to 100.
     pub top_k: usize,
-    /// Words whose probability is read in every cell; of a word with several tokens, the first.
+    /// Words whose probability is read in every cell; of a word with several tokens, one.
     pub words: Vec<String>,
     /// The patch that all others are compared with, by the cosine of their residual rows at every level.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +84,25 @@ pub struct Readout {
     /// What a logit is made of, where it is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribution: Option<AttributionSpec>,
+    /// Which token of each word is read, from 0; the first where none is named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub word_tokens: Vec<usize>,
+    /// Also the words' rank in every cell. Costs as much as the lens.
+    #[serde(skip_serializing_if = "is_off")]
+    pub ranks: bool,
+    /// Also the lens of the tokens that are no patches, those of the answer among them.
+    #[serde(skip_serializing_if = "is_off")]
+    pub all_tokens: bool,
+    /// Also KL(clean ‖ edited) in every cell, with its noise floor. Costs twice the lens.
+    #[serde(skip_serializing_if = "is_off")]
+    pub divergence: bool,
+    /// Also the cosine to the input embeddings. Costs as much as the lens.
+    #[serde(skip_serializing_if = "is_off")]
+    pub cosine: bool,
+}
+
+fn is_off(on: &bool) -> bool {
+    !on
 }
 
 impl Default for Readout {
@@ -94,6 +113,11 @@ impl Default for Readout {
             similar_to: None,
             attention: None,
             attribution: None,
+            word_tokens: Vec::new(),
+            ranks: false,
+            all_tokens: false,
+            divergence: false,
+            cosine: false,
         }
     }
 }

@@ -289,7 +289,7 @@ mod tests {
             log_sum_exp: vec![0.0; 3],
             change: vec![0.0, 0.25, 0.5],
             words: vec![vec![0.2, 0.3, 0.4]],
-            similar: Vec::new(),
+            ..LevelReadout::default()
         }
     }
 

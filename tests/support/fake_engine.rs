@@ -267,6 +267,7 @@ fn run(spec: &RunSpec, edited: bool, n_ablated: usize, n_new: usize, complete: b
             probs,
             complete,
         },
+        ..RunReadout::default()
     }
 }
 

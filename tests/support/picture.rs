@@ -183,6 +183,7 @@ pub fn trace(grid: PatchGrid, edited: bool) -> Trace {
             word: "banana".to_owned(),
             id: 6,
             n_tokens: 2,
+            ids: vec![6, 20],
         }],
         baseline: levels(false),
         edited: levels(edited),
