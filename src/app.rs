@@ -3,6 +3,8 @@
 //! A frame drains the engine's events, draws the panels from a `ViewCtx`, applies the commands that they sent, and
 //! asks for one run if any of them needs one. Nothing here computes or waits.
 
+mod dock;
+mod keeper;
 mod layout;
 mod open;
 mod perform;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 
 use egui::{Context, Ui};
 
+pub use keeper::Folders;
 pub use open::{OpenOptions, open};
 
 use crate::dialogs::Dialogs;
@@ -26,9 +29,12 @@ use crate::error::Result;
 use crate::session::{Command, Session, update};
 use crate::spec::{PictureSource, SweepKind};
 use crate::ui::answer::AnswerPanel;
+use crate::ui::attention_panel::AttentionPanel;
+use crate::ui::attribution_panel::AttributionPanel;
 use crate::ui::image_grid::ImageGrid;
 use crate::ui::interventions::InterventionsPanel;
 use crate::ui::level_strip::{LevelStrip, slider_id};
+use crate::ui::pane::Pane;
 use crate::ui::path_prompt::PathPrompt;
 use crate::ui::question::QuestionPanel;
 use crate::ui::selection_panel::SelectionPanel;
@@ -37,7 +43,12 @@ use crate::ui::sweep_panel::SweepPanel;
 use crate::ui::sweep_view::SweepState;
 use crate::ui::theme::Theme;
 use crate::ui::{CommandSender, style};
+use dock::Dock;
+use keeper::Keeper;
 use runs::Runs;
+
+/// The remembered layout, in the folder for configuration.
+const LAYOUT: &str = "layout.json";
 
 /// The panels with their scratch.
 struct Panels {
@@ -47,6 +58,8 @@ struct Panels {
     interventions: InterventionsPanel,
     sweep: SweepPanel,
     selection: SelectionPanel,
+    attention: AttentionPanel,
+    attribution: AttributionPanel,
     level_strip: LevelStrip,
     path_prompt: PathPrompt,
     show_keys: bool,
@@ -70,6 +83,9 @@ pub struct PatchglassApp {
     file: Option<PathBuf>,
     runs: Runs,
     panels: Panels,
+    dock: Dock,
+    folders: Folders,
+    keeper: Keeper,
     commands: CommandSender,
     actions: Actions,
     dialogs: Dialogs,
@@ -101,11 +117,16 @@ impl PatchglassApp {
                 interventions: InterventionsPanel::default(),
                 sweep: SweepPanel::default(),
                 selection: SelectionPanel::default(),
+                attention: AttentionPanel,
+                attribution: AttributionPanel,
                 level_strip: LevelStrip::default(),
                 path_prompt: PathPrompt::default(),
                 show_keys: false,
                 show_about: false,
             },
+            dock: Dock::default(),
+            folders: Folders::default(),
+            keeper: Keeper::default(),
             commands: CommandSender::default(),
             actions: Actions::default(),
             dialogs: Dialogs::new(cc.egui_ctx.clone()),
@@ -120,6 +141,33 @@ impl PatchglassApp {
     pub fn with_file(mut self, file: Option<PathBuf>) -> Self {
         self.file = file;
         self
+    }
+
+    /// Remembers the layout in these folders, and starts with what was remembered there.
+    #[must_use]
+    pub fn with_folders(mut self, folders: Folders) -> Self {
+        let text = keeper::read(folders.config.as_deref(), LAYOUT);
+        if let Some(dock) = text.and_then(|text| Dock::from_text(&text)) {
+            self.dock = dock;
+        }
+        self.folders = folders;
+        self
+    }
+
+    /// Writes what has changed of what is remembered.
+    fn remember(&mut self) {
+        if let (true, Some(folder)) = (self.dock.take_change(), &self.folders.config) {
+            let path = folder.join(LAYOUT);
+            match self.dock.to_text() {
+                Some(text) => self.keeper.write(path, text),
+                None => self.keeper.remove(path),
+            }
+        }
+    }
+
+    /// Whether a pane is open, be it in front or behind another tab.
+    pub fn is_open(&self, pane: Pane) -> bool {
+        self.dock.is_open(pane)
     }
 
     pub fn session(&self) -> &Session {
@@ -223,6 +271,7 @@ impl eframe::App for PatchglassApp {
         let changed = self.commands.any();
         self.apply_commands();
         self.runs.start_wanted_sweep(&self.session);
+        self.remember();
         if changed {
             // What was sent in this frame is seen in the next one.
             ctx.request_repaint();

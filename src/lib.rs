@@ -53,8 +53,8 @@
 //! - No size of any model is written in the code: grid, levels, heads and widths come from the checkpoint.
 //! - Quantising rounds weights, never activations: few rows are computed as they are among many.
 //! - The final norm is applied once. A query never loses itself. Padding rows of the vocabulary are never shown.
-//! - Only [`engine::worker`] and the file dialogs start threads. No panic reaches the person: a run that panics is a failed
-//!   run.
+//! - Only [`engine::worker`], the file dialogs and the keeper of what is remembered start threads. No panic reaches the
+//!   person: a run that panics is a failed run.
 //!
 //! # Glossary
 //! - **patch**: one cell of the grid, `r7c19` (row, column, from 0). **Visual token**: its row in the sequence.

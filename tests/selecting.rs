@@ -59,6 +59,12 @@ fn key(harness: &mut App, modifiers: Modifiers, key: Key) {
     settle(harness);
 }
 
+/// Brings the pane of the selection to the front.
+fn show_pane(harness: &mut App) {
+    harness.get_by_label("Selection").click();
+    harness.run_steps(2);
+}
+
 fn click(harness: &mut App, label: &str) {
     harness.get_by_label(label).scroll_to_me();
     harness.run_steps(30);
@@ -69,6 +75,7 @@ fn click(harness: &mut App, label: &str) {
 #[test]
 fn a_rectangle_grows_shrinks_and_is_undone() {
     let (mut h, seen) = app();
+    show_pane(&mut h);
     let n_runs = seen.lock().unwrap().len();
     key(&mut h, Modifiers::NONE, Key::S);
     let corners = [at(&h, 5, 4), at(&h, 8, 9)];
@@ -101,6 +108,7 @@ fn a_rectangle_grows_shrinks_and_is_undone() {
 #[test]
 fn a_lasso_selects_what_it_goes_round() {
     let (mut h, _) = app();
+    show_pane(&mut h);
     key(&mut h, Modifiers::NONE, Key::L);
     assert_eq!(h.state().session().view.tool, Tool::Lasso);
     // Around the centres of a diamond.
@@ -144,6 +152,7 @@ fn chance_draws_as_many_and_then_others() {
     let mut session = Session::demo();
     session.view.selection = "r5c4-r8c9".parse().unwrap();
     let (mut h, _) = app_with(session);
+    show_pane(&mut h);
     key(&mut h, Modifiers::NONE, Key::R);
     assert_eq!(
         h.state().session().view.selection,
@@ -163,6 +172,7 @@ fn a_kept_selection_comes_back() {
     let mut session = Session::demo();
     session.view.selection = "r5c4-r8c9".parse().unwrap();
     let (mut h, _) = app_with(session);
+    show_pane(&mut h);
     h.get_by_label("Name of the selection").scroll_to_me();
     h.run_steps(30);
     h.get_by_label("Name of the selection").focus();
@@ -194,6 +204,7 @@ fn likes_of_a_patch_are_selected_when_they_come() {
     let mut session = Session::demo();
     session.view.selection = "r10c10".parse().unwrap();
     let (mut h, _) = app_with(session);
+    show_pane(&mut h);
     key(&mut h, Modifiers::NONE, Key::M);
     // The made-up cosine falls by 0.1 per patch: a disc of radius 2 has at least 0.8.
     assert_eq!(n_selected(&h), 13);
@@ -207,6 +218,7 @@ fn the_heat_map_selects_by_its_threshold() {
     let mut session = Session::demo();
     session.view.heat = HeatKind::Norm;
     let (mut h, _) = app_with(session);
+    show_pane(&mut h);
     click(&mut h, "Select by heat, likeness or chance");
     let slider = h.get_by(|n| {
         n.role() == egui::accesskit::Role::Slider && n.label().as_deref() == Some("Heat threshold")
@@ -253,6 +265,7 @@ fn the_selection_is_drawn_in_dark_and_light() {
         .unwrap();
         let (mut h, _) = open(session, [1280.0, 800.0], theme);
         settle(&mut h);
+        show_pane(&mut h);
         click(&mut h, "Select by heat, likeness or chance");
         h.get_by_label("Delete background").scroll_to_me();
         h.run_steps(60);

@@ -13,6 +13,7 @@ for tool in Xvfb xdotool import compare; do
 done
 mkdir -p "$folder"
 export XDG_RUNTIME_DIR=$(mktemp -d)
+export PATCHGLASS_HOME=   # nothing remembered comes in between
 number=$((100 + RANDOM % 800))
 Xvfb ":$number" -screen 0 1440x900x24 -nolisten tcp >/dev/null 2>&1 &
 xvfb=$!
@@ -31,15 +32,15 @@ sleep "$(awk -v t="$start" -v n="$(date +%s%N)" 'BEGIN { s = 3 - (n - t) / 1e9; 
 import -window root "$folder/before.png"
 
 # Colours in the region of the picture: an empty window has a handful, a picture with words thousands.
-colours=$(convert "$folder/before.png" -crop 600x600+250+80 -format '%k' info:)
+colours=$(convert "$folder/before.png" -crop 600x600+194+80 -format '%k' info:)
 echo "3 s after the start the picture's place has $colours colours"
 [ "$colours" -gt 2000 ] || { echo "FAILED: there are no words in the window yet"; exit 1; }
 
 # The camel, to and fro along rows 11 to 18 in one drag. Positions are of a 1440x900 window; pauses let frames pass.
-xdotool mousemove --window "$window" 446 385 mousedown 1
+xdotool mousemove --window "$window" 390 385 mousedown 1
 for row in 11 12 13 14 15 16 17 18; do
   y=$((52 + row * 29 + 14))
-  if [ $((row % 2)) = 0 ]; then ends="446 678"; else ends="678 446"; fi
+  if [ $((row % 2)) = 0 ]; then ends="390 622"; else ends="622 390"; fi
   for x in $ends; do xdotool mousemove --window "$window" "$x" "$y"; sleep 0.15; done
 done
 sleep 0.3

@@ -17,9 +17,14 @@ const WORDS: &[(&str, &[&str])] = &[
     ("wgpu::", &["ui/image_grid", "render/", "app/", "app.rs"]),
     (
         "std::thread::",
-        &["engine/worker.rs", "dialogs.rs", "app/open.rs"],
+        &[
+            "engine/worker.rs",
+            "dialogs.rs",
+            "app/open.rs",
+            "app/keeper.rs",
+        ],
     ),
-    ("mpsc", &["engine/worker.rs", "dialogs.rs"]),
+    ("mpsc", &["engine/worker.rs", "dialogs.rs", "app/keeper.rs"]),
     ("Mutex", &["engine/worker.rs", "render/"]),
     ("rfd::", &["dialogs.rs"]),
     (

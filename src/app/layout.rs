@@ -1,8 +1,9 @@
 //! Where the panels stand in the window, and the context that they read. It changes nothing.
 
-use egui::{CentralPanel, Frame, Margin, Panel, ScrollArea, Stroke, Ui};
+use egui::{CentralPanel, Frame, Margin, Panel, Rect, ScrollArea, Stroke, Ui};
 
 use super::{Panels, PatchglassApp};
+use crate::ui::pane::Pane;
 use crate::ui::shortcuts::Actions;
 use crate::ui::top_bar::FileState;
 use crate::ui::{ViewCtx, about, help, level_strip, notices, status, tool_strip, top_bar};
@@ -25,10 +26,16 @@ impl PatchglassApp {
             theme,
             commands: &self.commands,
         };
+        let open: Vec<Pane> = Pane::ALL
+            .iter()
+            .copied()
+            .filter(|pane| self.dock.is_open(*pane))
+            .collect();
         let file = FileState {
             name,
             unsaved,
             theme: ui.ctx().options(|o| o.theme_preference),
+            open: &open,
         };
         let (panels, actions) = (&mut self.panels, &self.actions);
         let frame = |x, y| {
@@ -58,13 +65,18 @@ impl PatchglassApp {
             .show(ui, |ui| {
                 tool_strip::ui(&view, ui, actions);
             });
-        side_panel(&view, ui, frame(0, 0), panels, actions);
-        let canvas = Frame::new().fill(theme.canvas);
-        let over = CentralPanel::default()
-            .frame(canvas)
-            .show(ui, |ui| panels.picture.ui(&view, ui))
-            .response
-            .rect;
+        let mut over = Rect::NOTHING;
+        let dock = &mut self.dock;
+        CentralPanel::default()
+            .frame(Frame::new().fill(theme.panel))
+            .show(ui, |ui| {
+                dock.ui(ui, theme, &mut |ui, pane| {
+                    if pane == Pane::Picture {
+                        over = ui.max_rect();
+                    }
+                    panels.draw_pane(&view, ui, pane, actions);
+                });
+            });
         notices::error_bar(&view, ui, over, actions);
         notices::drop_hint(&view, ui);
         panels.path_prompt.ui(ui.ctx(), actions);
@@ -73,36 +85,38 @@ impl PatchglassApp {
     }
 }
 
-/// Question, answers, interventions and sweeps, at the right.
-fn side_panel(
-    view: &ViewCtx<'_>,
-    ui: &mut Ui,
-    frame: Frame,
-    panels: &mut Panels,
-    actions: &Actions,
-) {
-    let most = (ui.available_width() - 400.0).max(320.0);
-    let panel = Panel::right("side")
-        .frame(frame)
-        .default_size(408.0)
-        .size_range(320.0..=most);
-    panel.show(ui, |ui| {
+impl Panels {
+    /// Draws one pane in its place. A new pane is an arm here and a row in `ui/pane.rs`.
+    fn draw_pane(&mut self, view: &ViewCtx<'_>, ui: &mut Ui, pane: Pane, actions: &Actions) {
+        if !pane.scrolls() {
+            return self.fill_pane(view, ui, pane, actions);
+        }
+        let margin = Frame::new().inner_margin(Margin::symmetric(12, 8));
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            Frame::new()
-                .inner_margin(Margin::symmetric(12, 8))
-                .show(ui, |ui| {
-                    panels.question.ui(view, ui);
-                    divider(view, ui);
-                    panels.answer.ui(view, ui);
-                    divider(view, ui);
-                    panels.interventions.ui(view, ui, actions);
-                    divider(view, ui);
-                    panels.sweep.ui(view, ui, actions);
-                    divider(view, ui);
-                    panels.selection.ui(view, ui, actions);
-                });
+            margin.show(ui, |ui| self.fill_pane(view, ui, pane, actions));
         });
-    });
+    }
+
+    fn fill_pane(&mut self, view: &ViewCtx<'_>, ui: &mut Ui, pane: Pane, actions: &Actions) {
+        match pane {
+            Pane::Picture => {
+                ui.painter()
+                    .rect_filled(ui.max_rect(), 0.0, view.theme.canvas);
+                self.picture.ui(view, ui);
+            }
+            Pane::Answer => {
+                self.question.ui(view, ui);
+                divider(view, ui);
+                self.answer.ui(view, ui);
+            }
+            Pane::Interventions => self.interventions.ui(view, ui, actions),
+            Pane::Sweep => self.sweep.ui(view, ui, actions),
+            Pane::Selection => self.selection.ui(view, ui, actions),
+            Pane::Attention => self.attention.ui(view, ui, actions),
+            Pane::Attribution => self.attribution.ui(view, ui, actions),
+            Pane::Unknown => {}
+        }
+    }
 }
 
 fn divider(view: &ViewCtx<'_>, ui: &mut Ui) {

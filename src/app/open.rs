@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use eframe::egui_wgpu::WgpuSetup;
 use eframe::wgpu;
 
-use super::PatchglassApp;
+use super::{Folders, PatchglassApp};
 use crate::engine::protocol::Runner;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -48,7 +48,9 @@ where
             Box::new(move |cc| {
                 is_open.store(true, Ordering::SeqCst);
                 Ok(Box::new(
-                    PatchglassApp::new(cc, session, engine).with_file(file),
+                    PatchglassApp::new(cc, session, engine)
+                        .with_file(file)
+                        .with_folders(Folders::platform()),
                 ))
             }),
         )

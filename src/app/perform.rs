@@ -12,6 +12,7 @@ use crate::index::PatchSet;
 use crate::session::{Command, HeatKind, Session, Tool};
 use crate::spec::{Ablation, Intervention, ModelSource, PictureSource, SweepKind};
 use crate::ui::level_strip::level_after;
+use crate::ui::pane::Pane;
 use crate::ui::shortcuts::Action;
 
 impl PatchglassApp {
@@ -64,6 +65,7 @@ impl PatchglassApp {
             A::SaveAs => self.dialogs.save(&self.session, None),
             A::BrowseReplacement(row) => self.browse_replacement(row),
             A::KnockOutSelection if !self.session.view.selection.is_empty() => {
+                self.dock.show(Pane::Interventions);
                 self.panels
                     .interventions
                     .begin_knockout(&self.session.view.selection);
@@ -84,6 +86,9 @@ impl PatchglassApp {
             A::Keys => self.panels.show_keys = !self.panels.show_keys,
             A::About => self.panels.show_about = !self.panels.show_about,
             A::Theme(preference) => ctx.set_theme(preference),
+            A::ResetLayout => self.dock.reset(),
+            A::TogglePane(pane) => self.dock.toggle(pane),
+            A::ShowPane(pane) => self.dock.show(pane),
             A::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
             _ => {}
         }
@@ -95,6 +100,7 @@ impl PatchglassApp {
         if view.sweep.kind == SweepKind::Patches && view.heat != HeatKind::Importance {
             self.commands.send(Command::SetHeat(HeatKind::Importance));
         }
+        self.dock.show(Pane::Sweep);
         self.runs.want_sweep();
     }
 

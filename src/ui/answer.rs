@@ -51,7 +51,6 @@ impl AnswerPanel {
             };
         }
         ui.add_space(GRID);
-        super::forms::heading(ui, ctx.theme, "Answer");
         if ctx.session.experiment.decode.max_new_tokens == 0 {
             weak(
                 ui,

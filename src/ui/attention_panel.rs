@@ -4,7 +4,7 @@
 
 use egui::{RichText, Ui};
 
-use super::forms::{heading, labelled};
+use super::forms::labelled;
 use super::head_grid::HeadGrid;
 use super::inside_view::{self, Found, map_text, query_text};
 use super::shortcuts::Actions;
@@ -25,8 +25,6 @@ pub struct AttentionPanel;
 
 impl AttentionPanel {
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui, _actions: &Actions) {
-        ui.add_space(GRID);
-        heading(ui, ctx.theme, "Attention");
         let Some(spec) = &ctx.session.readout.attention else {
             return ask(ctx, ui);
         };

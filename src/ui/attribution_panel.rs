@@ -6,7 +6,7 @@ use egui::{RichText, Ui};
 use egui_plot::{Bar, BarChart, HLine, Legend, Plot};
 
 use super::attention_panel::{send_view, why_nothing};
-use super::forms::{heading, labelled};
+use super::forms::labelled;
 use super::head_grid::HeadGrid;
 use super::heat::with_zero;
 use super::inside_view::{self, Found, map_text};
@@ -26,8 +26,6 @@ pub struct AttributionPanel;
 
 impl AttributionPanel {
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui, _actions: &Actions) {
-        ui.add_space(GRID);
-        heading(ui, ctx.theme, "Attribution");
         let Some(spec) = &ctx.session.readout.attribution else {
             return ask(ctx, ui);
         };

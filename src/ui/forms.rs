@@ -4,8 +4,7 @@ use egui::{RichText, Ui};
 
 use super::ViewCtx;
 use super::draft::{Draft, Field};
-use super::style;
-use super::theme::{GRID, Theme};
+use super::theme::GRID;
 use super::wording::Facts;
 use crate::index::PatchSet;
 
@@ -20,20 +19,6 @@ pub fn facts(ctx: &ViewCtx<'_>) -> Facts {
         n_layers: model.map_or(0, |m| m.n_layers),
         n_heads: model.map_or(0, |m| m.n_heads),
     }
-}
-
-/// A heading of the side panel. It is painted only: the controls below it carry the names for scripts.
-pub fn heading(ui: &mut Ui, theme: &Theme, text: &str) {
-    let size = egui::vec2(ui.available_width(), 26.0);
-    let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
-    let font = egui::FontId::proportional(style::LARGE);
-    ui.painter().text(
-        rect.left_center(),
-        egui::Align2::LEFT_CENTER,
-        text,
-        font,
-        theme.text,
-    );
 }
 
 /// A label at the left and controls beside it.

@@ -6,7 +6,7 @@ use egui::{Align, Button, Frame, Layout, Margin, RichText, Stroke, Ui, vec2};
 
 use super::ViewCtx;
 use super::ablation_form::AblationForm;
-use super::forms::{facts, heading};
+use super::forms::facts;
 use super::knockout_form::KnockoutForm;
 use super::shortcuts::{Action, Actions, entry};
 use super::theme::GRID;
@@ -35,8 +35,6 @@ impl InterventionsPanel {
             self.knockout = KnockoutForm::default();
         }
         let rows = &ctx.session.experiment.interventions;
-        ui.add_space(GRID);
-        heading(ui, ctx.theme, "Interventions");
         selection_buttons(ctx, ui, actions);
         self.new_knockout(ctx, ui);
         if rows.is_empty() && self.new_knockout.is_none() {

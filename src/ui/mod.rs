@@ -23,6 +23,7 @@ mod knockout_form;
 pub use crate::labels;
 pub mod level_strip;
 pub mod notices;
+pub mod pane;
 pub mod path_prompt;
 pub mod question;
 pub mod scale;

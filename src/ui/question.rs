@@ -6,7 +6,6 @@ use egui::{RichText, Ui};
 
 use super::ViewCtx;
 use super::draft::{Draft, Field, Gesture};
-use super::forms::heading;
 use super::theme::GRID;
 use crate::error::{Error, Result};
 use crate::session::Command;
@@ -24,7 +23,6 @@ pub struct QuestionPanel {
 
 impl QuestionPanel {
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui) {
-        heading(ui, ctx.theme, "Question");
         let field = Field {
             name: "Question",
             hint: "What should the model be asked?",

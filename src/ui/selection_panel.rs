@@ -6,10 +6,9 @@ use egui::{RichText, Ui};
 
 use super::ViewCtx;
 use super::draft::{Draft, Field, Gesture};
-use super::forms::{heading, labelled};
+use super::forms::labelled;
 use super::heat::{self, Heat};
 use super::shortcuts::{Action, Actions, entry};
-use super::theme::GRID;
 use crate::error::Error;
 use crate::index::choose::Side;
 use crate::index::{Patch, PatchGrid, PatchSet, choose};
@@ -43,8 +42,6 @@ pub struct SelectionPanel {
 
 impl SelectionPanel {
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
-        ui.add_space(GRID);
-        heading(ui, ctx.theme, "Selection");
         summary(ctx, ui);
         egui::CollapsingHeader::new("Select by heat, likeness or chance")
             .id_salt("select by")

@@ -6,6 +6,8 @@ use std::cell::RefCell;
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
+use super::pane::Pane;
+
 /// What a person can ask of the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -53,7 +55,12 @@ pub enum Action {
     Stop,
     Keys,
     About,
+    ResetLayout,
     /// Outside the table: things that need a value.
+    /// Opens a pane or closes it.
+    TogglePane(Pane),
+    /// Brings a pane to the front.
+    ShowPane(Pane),
     Theme(egui::ThemePreference),
     /// A path or hub id that was typed or dropped.
     OpenTyped(String),
@@ -151,6 +158,7 @@ pub const TABLE: &[Entry] = table! {
     Rerun, "Run again", "Run the same again, for example after a file was mended", [ctrl(Key::R)], Always;
     Sweep, "Start sweep", "Take away patches, blocks or heads of the clean run one at a time, and see what the watched token loses", [plain(Key::I)], NotTyping;
     Stop, "Stop the run", "Stop what runs now and keep the last result", [ctrl(Key::Period)], Always;
+    ResetLayout, "Reset layout", "Put every pane back to its first place", [], Always;
     Keys, "Keys…", "All keys", [plain(Key::F1)], Always;
     About, "About Patchglass…", "What this is, and what the demo model can and cannot do", [], Always;
 };

@@ -5,7 +5,7 @@
 
 use egui::{RichText, Ui};
 
-use super::forms::{facts, heading};
+use super::forms::facts;
 use super::shortcuts::{Action, Actions, button, entry};
 use super::sweep_form::SweepForm;
 use super::sweep_view::{SweepState, loss, measure_explanation, measure_label, progress};
@@ -27,8 +27,6 @@ pub struct SweepPanel {
 
 impl SweepPanel {
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
-        ui.add_space(GRID);
-        heading(ui, ctx.theme, "Sweep");
         let text = "What a word of the answer depends on: the clean run, without the interventions above, each time with one thing taken away.";
         weak(ui, text);
         let mut settings = self.form.ui(ctx, ui);

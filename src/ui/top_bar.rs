@@ -5,6 +5,7 @@
 use egui::{Align, Layout, RichText, Ui};
 
 use super::ViewCtx;
+use super::pane::Pane;
 use super::shortcuts::{Action, Actions, button, menu_check, menu_item};
 use super::sweep_view::SweepState;
 use crate::session::{Colours, Command};
@@ -15,6 +16,8 @@ pub struct FileState<'a> {
     pub name: &'a str,
     pub unsaved: bool,
     pub theme: egui::ThemePreference,
+    /// The panes that are open.
+    pub open: &'a [Pane],
 }
 
 pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
@@ -199,6 +202,8 @@ fn view_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Act
     let is_cividis = reading.colours == Colours::Cividis;
     menu_check(ui, actions, Action::SwapColours, is_cividis);
     ui.separator();
+    panes_menu(ui, file, actions);
+    ui.separator();
     use egui::ThemePreference as P;
     for (preference, name) in [
         (P::Dark, "Dark"),
@@ -214,4 +219,18 @@ fn view_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Act
             ui.close();
         }
     }
+}
+
+/// A check mark for every pane but the picture, and the way back to the first layout.
+fn panes_menu(ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
+    let panes = Pane::ALL.iter().filter(|pane| **pane != Pane::Picture);
+    for pane in panes {
+        let mut open = file.open.contains(pane);
+        let check = ui.checkbox(&mut open, pane.title());
+        if check.on_hover_text(pane.tooltip()).clicked() {
+            actions.send(Action::TogglePane(*pane));
+            ui.close();
+        }
+    }
+    menu_item(ui, actions, Action::ResetLayout, true);
 }
