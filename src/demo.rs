@@ -17,6 +17,8 @@ pub static PICTURE: &[u8] = include_bytes!("../assets/demo/samples/desert.png");
 pub const PICTURE_NAME: &str = "desert.png";
 /// The level at which the words on the objects read best, measured on held-out scenes: the last, as the table in the README shows.
 pub const DEFAULT_LEVEL: usize = 10;
+/// What Hugging Face transformers gave for one experiment on it: `patchglass verify` compares with that.
+pub static RECORDED: &str = include_str!("../assets/demo/recorded.json");
 /// The demo model's files, in Hugging Face form, and its picture.
 pub static FILES: [(&str, &[u8]); 5] = [
     ("config.json", CONFIG.as_bytes()),

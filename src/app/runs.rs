@@ -125,6 +125,8 @@ impl Runs {
             Event::Progress { id, .. } | Event::Failed { id, .. } | Event::Cancelled { id } => *id,
             Event::Trace(trace) => trace.id,
             Event::Sweep(sweep) => sweep.id,
+            Event::Verified(found) => found.id,
+            Event::Dumped { id, .. } => *id,
         };
         if id.0 != self.newest {
             return;
@@ -140,7 +142,7 @@ impl Runs {
                 stage, fraction, ..
             } => self.progress = Some((stage, fraction)),
             Event::Trace(trace) => self.merge(trace),
-            Event::Sweep(_) => {}
+            Event::Sweep(_) | Event::Verified(_) | Event::Dumped { .. } => {}
             Event::Failed { message, .. } => self.fail(message),
             Event::Cancelled { .. } => self.finish(LastRun::Cancelled),
         }
@@ -159,7 +161,10 @@ impl Runs {
                 self.error = Some(message);
             }
             Event::Cancelled { .. } => self.sweeps.stop(),
-            Event::Progress { .. } | Event::Trace(_) => {}
+            Event::Progress { .. }
+            | Event::Trace(_)
+            | Event::Verified(_)
+            | Event::Dumped { .. } => {}
         }
     }
 

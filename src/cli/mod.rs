@@ -11,6 +11,7 @@ mod run;
 mod sweep;
 mod sweep_file;
 mod terminal;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,9 @@ enum Command {
     /// Describe a model: architecture, sizes, grid, memory needed, and whether it fits
     #[command(after_help = "Example: patchglass info ~/llava-1.5-7b-hf")]
     Info(info::InfoArgs),
+    /// Check a model against itself and against recorded numbers; exit code 1 where a check fails
+    #[command(after_help = "Example: patchglass verify ~/llava-1.5-7b-hf --dtype q8_0")]
+    Verify(verify::VerifyArgs),
     /// Measure how long everything takes that a person waits for
     #[command(
         after_help = "Example: patchglass bench --model random-7b --device cuda --json bench.json"
@@ -134,6 +138,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
         Some(Command::Export(args)) => export::export(&args),
         Some(Command::Sweep(args)) => sweep::sweep(&args),
         Some(Command::Info(args)) => info::info(&args),
+        Some(Command::Verify(args)) => verify::verify(&args),
         Some(Command::Bench(args)) => bench::bench(&args),
         None => open_window(&cli),
     }

@@ -17,7 +17,7 @@ impl Engine {
         collect(self.last_parts()?, patterns)
     }
 
-    fn last_parts(&mut self) -> Result<Parts<'_>> {
+    pub(super) fn last_parts(&mut self) -> Result<Parts<'_>> {
         let none = || Error::internal("there is no run to dump");
         let (_, model) = self.model.as_ref().ok_or_else(none)?;
         let picture = self.picture.as_ref().ok_or_else(none)?;

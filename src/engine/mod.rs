@@ -25,6 +25,8 @@ mod run;
 mod state;
 pub mod sweep;
 pub mod trace;
+pub mod verification;
+mod verify;
 pub mod worker;
 
 pub use checkpoint::{CacheFolder, checkpoint};

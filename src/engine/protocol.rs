@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::Named;
 use super::sweep::Sweep;
 use super::trace::Trace;
+use super::verification::{Task, Verification};
 use crate::spec::{Experiment, Readout, SweepSpec};
 
 /// Names one request; later requests have larger numbers.
@@ -43,6 +45,8 @@ pub struct RunSpec {
     pub shown_level: Option<usize>,
     /// Sweep over the experiment's clean run instead of running it.
     pub sweep: Option<SweepSpec>,
+    /// Do this instead of running it.
+    pub task: Option<Task>,
 }
 
 /// What the engine is doing.
@@ -59,6 +63,7 @@ pub enum Stage {
     /// Attention and attribution.
     Inside,
     Sweep,
+    Verify,
 }
 
 impl Stage {
@@ -75,6 +80,7 @@ impl Stage {
             Self::Answer => "answering",
             Self::Inside => "looking inside",
             Self::Sweep => "sweeping",
+            Self::Verify => "verifying",
         }
     }
 }
@@ -92,6 +98,13 @@ pub enum Event {
     Trace(Arc<Trace>),
     /// Everything known so far about a sweep, after every batch; the last one of a request is complete.
     Sweep(Arc<Sweep>),
+    /// All checks so far of a verification; the last one of a request is complete.
+    Verified(Arc<Verification>),
+    /// The tensors of the run that was asked for.
+    Dumped {
+        id: RunId,
+        tensors: Arc<Vec<Named>>,
+    },
     Failed {
         id: RunId,
         message: String,
@@ -114,7 +127,7 @@ pub trait Monitor {
 /// Something that can carry out requests: the engine, or a stand-in for it in a test of the window.
 pub trait Runner {
     /// Carries out one request and tells the monitor about it; the last event of a run that succeeds is a
-    /// complete [`Event::Trace`], of a sweep a complete [`Event::Sweep`].
+    /// complete [`Event::Trace`], of a sweep a complete [`Event::Sweep`], of a task its own event.
     ///
     /// # Errors
     /// The monitor's wish to stop, bad input, a failing device.

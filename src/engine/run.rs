@@ -24,6 +24,7 @@ use super::plan::Plan;
 use super::protocol::{DTypeChoice, DeviceChoice, Event, Monitor, RunSpec, Runner, Stage};
 use super::state::{RunState, Watch};
 use super::trace::{Timing, Trace};
+use super::verification::Task;
 use crate::error::{Error, Result};
 use crate::index::PatchSet;
 use crate::intervene::{CompiledSet, Donor};
@@ -442,9 +443,19 @@ fn similar_to(spec: &RunSpec, model: &Llava) -> Result<Option<usize>> {
 
 impl Runner for Engine {
     fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<()> {
-        match &spec.sweep {
-            Some(sweep) => self.sweep(spec, sweep, monitor).map(drop),
-            None => Self::run(self, spec, monitor).map(drop),
+        match (&spec.sweep, spec.task) {
+            (Some(sweep), _) => self.sweep(spec, sweep, monitor).map(drop),
+            (None, Some(Task::Verify)) => self.verify(spec, monitor).map(drop),
+            (None, Some(Task::Dump)) => {
+                Self::run(self, spec, monitor)?;
+                let tensors = Arc::new(self.dump(false)?);
+                monitor.emit(Event::Dumped {
+                    id: spec.id,
+                    tensors,
+                });
+                Ok(())
+            }
+            (None, None) => Self::run(self, spec, monitor).map(drop),
         }
     }
 }
