@@ -14,6 +14,13 @@ pub enum Error {
     /// A newer request or the person asked to stop.
     #[error("cancelled")]
     Cancelled,
+    /// The device or the budget has no room: the sentence says what is needed and what would fit.
+    #[error("{message}")]
+    OutOfMemory {
+        message: String,
+        /// Whether a card was meant, so that the CPU is a way out.
+        can_use_cpu: bool,
+    },
     /// Anything else: a device that failed, a full disk, a bug.
     #[error("{0}")]
     Internal(String),
@@ -58,7 +65,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) => 2,
-            Self::Cancelled | Self::Internal(_) => 1,
+            Self::Cancelled | Self::OutOfMemory { .. } | Self::Internal(_) => 1,
         }
     }
 }

@@ -12,6 +12,9 @@ mod support;
 #[path = "support/file_tests.rs"]
 mod file_tests;
 
+#[path = "window/little_memory.rs"]
+mod little_memory;
+
 #[path = "window/sweeps.rs"]
 mod sweeps;
 

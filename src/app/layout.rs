@@ -77,7 +77,7 @@ impl PatchglassApp {
                     panels.draw_pane(&view, ui, pane, actions);
                 });
             });
-        notices::error_bar(&view, ui, over, actions);
+        notices::error_bar(&view, ui, over, self.runs.can_use_cpu(), actions);
         notices::drop_hint(&view, ui);
         panels.path_prompt.ui(ui.ctx(), actions);
         help::window(ui.ctx(), &mut panels.show_keys);

@@ -83,6 +83,11 @@ impl PatchglassApp {
             A::Stop => self.runs.cancel(),
             A::Sweep => self.start_sweep(),
             A::DismissError => self.runs.dismiss_error(),
+            A::UseCpu => {
+                self.runs.dismiss_error();
+                self.runs.use_cpu();
+                self.commands.send(Command::Rerun);
+            }
             A::Keys => self.panels.show_keys = !self.panels.show_keys,
             A::About => self.panels.show_about = !self.panels.show_about,
             A::Theme(preference) => ctx.set_theme(preference),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::sweeps::Sweeps;
-use crate::engine::protocol::{Event, RunId, Runner, Stage};
+use crate::engine::protocol::{Event, RunId, RunSpec, Runner, Stage};
 use crate::engine::trace::Trace;
 use crate::engine::worker::{EngineHandle, Wake};
 use crate::error::Result;
@@ -21,6 +21,10 @@ pub struct Runs {
     trace: Option<Arc<Trace>>,
     previous: Option<Arc<Trace>>,
     error: Option<String>,
+    /// The failure was a card's lack of memory.
+    can_use_cpu: bool,
+    /// The person chose the CPU after such a failure.
+    on_cpu: bool,
     last: LastRun,
     sweeps: Sweeps,
 }
@@ -40,6 +44,8 @@ impl Runs {
             trace: None,
             previous: None,
             error,
+            can_use_cpu: false,
+            on_cpu: false,
             last: LastRun::None,
             sweeps: Sweeps::default(),
         }
@@ -62,7 +68,10 @@ impl Runs {
             Stage::EditedRun
         };
         self.progress = Some((stage, 0.0));
-        engine.request(session.run_spec(RunId(self.newest)));
+        engine.request(RunSpec {
+            on_cpu: self.on_cpu,
+            ..session.run_spec(RunId(self.newest))
+        });
     }
 
     /// Asks for the session's sweep, or for the rest of one that was stopped; it starts when the run is through.
@@ -143,7 +152,14 @@ impl Runs {
             } => self.progress = Some((stage, fraction)),
             Event::Trace(trace) => self.merge(trace),
             Event::Sweep(_) | Event::Verified(_) | Event::Dumped { .. } => {}
-            Event::Failed { message, .. } => self.fail(message),
+            Event::Failed {
+                message,
+                can_use_cpu,
+                ..
+            } => {
+                self.fail(message);
+                self.can_use_cpu = can_use_cpu;
+            }
             Event::Cancelled { .. } => self.finish(LastRun::Cancelled),
         }
     }
@@ -201,11 +217,13 @@ impl Runs {
 
     fn fail(&mut self, message: String) {
         self.error = Some(message);
+        self.can_use_cpu = false;
         self.finish(LastRun::Failed);
     }
 
     /// Shows a failure that was not the engine's, e.g. of a file.
     pub fn show_error(&mut self, message: String) {
+        self.can_use_cpu = false;
         self.error = Some(message);
     }
 
@@ -223,6 +241,16 @@ impl Runs {
 
     pub fn progress(&self) -> Option<(Stage, f32)> {
         self.progress.clone()
+    }
+
+    /// From now on runs are computed on the CPU.
+    pub fn use_cpu(&mut self) {
+        self.on_cpu = true;
+    }
+
+    /// Whether the CPU is a way out of the failure that is shown.
+    pub fn can_use_cpu(&self) -> bool {
+        self.error.is_some() && self.can_use_cpu && !self.on_cpu
     }
 
     pub fn error(&self) -> Option<&str> {

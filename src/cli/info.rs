@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::bench::RANDOM;
+use crate::engine::budget::size;
 use crate::engine::memory::{MemoryNeed, Workload};
 use crate::engine::protocol::DTypeChoice;
 use crate::engine::{Place, checkpoint};
@@ -154,26 +155,15 @@ fn memory(
         ),
     ];
     let is_gguf = matches!(checkpoint, Checkpoint::Gguf(_));
-    let is_half = |dtype: &String| dtype == "F16" || dtype == "BF16";
     for choice in choices(is_gguf) {
         let work = Workload {
             numbers: place.numbers(choice),
-            stored_bytes: if inventory.dtypes.iter().any(is_half) {
-                2
-            } else {
-                4
-            },
+            stored_bytes: inventory.stored_bytes(),
             n_tokens: n_visual + QUESTION,
             n_new: ANSWER,
             is_card: place.is_card,
         };
-        let mut need = MemoryNeed::of(&d.config, &work);
-        if choice.is_none() {
-            // Blocks stay as they lie in the file, floats become the float type.
-            let floats = inventory.n_floats * work.numbers.float.size_in_bytes() as u64;
-            need.maps = inventory.n_block_bytes + floats;
-            (need.embeddings, need.rest) = (0, 0);
-        }
+        let need = MemoryNeed::of_checkpoint(&d.config, inventory, &work);
         let verdict = match place.free {
             Some(free) if need.total() <= free => "fits",
             Some(_) => "does not fit",
@@ -209,12 +199,5 @@ fn name(choice: Option<DTypeChoice>) -> &'static str {
         Some(DTypeChoice::Bf16) => "bf16",
         Some(DTypeChoice::Q8_0) => "q8_0",
         Some(DTypeChoice::Q4K) => "q4k",
-    }
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
     }
 }

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::engine::budget;
 use crate::engine::protocol::{DTypeChoice, DeviceChoice};
 use crate::engine::trace::Trace;
 use crate::engine::{CacheFolder, EngineOptions};
@@ -95,6 +96,9 @@ struct Compute {
     /// Folder where quantised weights are kept for the next start; the system's folder for such files unless given
     #[arg(long)]
     cache_dir: Option<PathBuf>,
+    /// Memory that weights, kept runs and work may take, such as 10GB; what the card has free unless given
+    #[arg(long)]
+    memory: Option<String>,
     /// Compute every row of every run, also those that an edit cannot reach
     #[arg(long)]
     whole_runs: bool,
@@ -110,6 +114,7 @@ impl Compute {
             cache: (self.cache_dir.clone()).map_or(CacheFolder::Platform, CacheFolder::At),
             whole_runs: self.whole_runs,
             batch_rows: None,
+            memory: self.memory.as_deref().map(budget::bytes).transpose()?,
         })
     }
 

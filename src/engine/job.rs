@@ -7,7 +7,7 @@ use super::insight::{Inside, Insight};
 use super::picture::EncodedPicture;
 use super::protocol::RunSpec;
 use super::state::RunState;
-use super::trace::{RunReadout, Timing, Trace, WordToken};
+use super::trace::{Caches, RunReadout, Timing, Trace, WordToken};
 use crate::model::{Llava, Prompt};
 
 /// The two runs of a request.
@@ -50,6 +50,7 @@ impl Job<'_> {
         &self,
         clean: Option<&RunState>,
         edited: Option<&RunState>,
+        caches: Caches,
         complete: bool,
     ) -> Arc<Trace> {
         let readout = |state: Option<&RunState>| -> Arc<RunReadout> {
@@ -83,6 +84,7 @@ impl Job<'_> {
                 total: ms(self.started),
                 ..self.timing
             },
+            caches,
             complete,
         })
     }

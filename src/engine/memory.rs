@@ -3,6 +3,7 @@
 
 use candle_core::quantized::GgmlDType;
 
+use crate::model::Inventory;
 use crate::model::config::{Config, TextConfig};
 use crate::model::numbers::{self, Maps, Numbers};
 
@@ -56,6 +57,21 @@ impl MemoryNeed {
             clean_run,
             edited_run: clean_run,
             scratch: scratch(text, work),
+        }
+    }
+
+    /// Of a checkpoint: as [`Self::of`], but what is loaded as it is stored takes what the files hold.
+    pub fn of_checkpoint(config: &Config, inventory: &Inventory, work: &Workload) -> Self {
+        let need = Self::of(config, work);
+        if work.numbers.maps != Maps::AsStored {
+            return need;
+        }
+        let floats = inventory.n_floats * work.numbers.float.size_in_bytes() as u64;
+        Self {
+            maps: inventory.n_block_bytes + floats,
+            embeddings: 0,
+            rest: 0,
+            ..need
         }
     }
 

@@ -4,6 +4,7 @@
 //! its own; [`worker`] is the one thread around it. What a run can reuse (weights, picture, clean run) the engine keeps.
 
 mod batches;
+pub mod budget;
 mod checkpoint;
 mod compare;
 mod device;

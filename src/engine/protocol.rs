@@ -45,6 +45,8 @@ pub struct RunSpec {
     pub shown_level: Option<usize>,
     /// Sweep over the experiment's clean run instead of running it.
     pub sweep: Option<SweepSpec>,
+    /// On the CPU, whatever device the engine was made for.
+    pub on_cpu: bool,
     /// Do this instead of running it.
     pub task: Option<Task>,
 }
@@ -108,6 +110,8 @@ pub enum Event {
     Failed {
         id: RunId,
         message: String,
+        /// A card has too little memory: the CPU is a way out.
+        can_use_cpu: bool,
     },
     Cancelled {
         id: RunId,

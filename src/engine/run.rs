@@ -7,6 +7,7 @@ mod extras;
 mod look;
 mod noise;
 mod read;
+mod room;
 mod sweep;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Instant;
 
 use candle_core::Device;
 
+use super::budget::Budget;
 use super::checkpoint::{CacheFolder, checkpoint};
 use super::device;
 use super::job::{Job, Which, ms};
@@ -42,17 +44,26 @@ pub struct EngineOptions {
     pub whole_runs: bool,
     /// Rows that a batch of a sweep has at most; `None` for what suits the device.
     pub batch_rows: Option<usize>,
+    /// Bytes that may be taken for weights, kept runs and work; `None` for what the card has free, on the CPU for no limit.
+    pub memory: Option<u64>,
 }
 
 /// The model, its device, and what the last runs left.
 pub struct Engine {
     pub(super) device: Device,
     pub(super) numbers: Numbers,
-    cache: CacheFolder,
+    options: EngineOptions,
+    budget: Budget,
+    /// The device ran out of memory before.
+    is_short: bool,
+    /// Only one run is kept on the device, and each is computed whole.
+    keeps_one: bool,
     pub(super) is_warm: bool,
     pub(super) whole_runs: bool,
     batch_rows: Option<usize>,
     pub(super) model: Option<(ModelSource, Arc<Llava>)>,
+    /// Of the files of that model, where it comes from files.
+    pub(super) inventory: Option<Inventory>,
     pub(super) picture: Option<EncodedPicture>,
     pub(super) n_pictures: u64,
     pub(super) prefix: Option<Prefix>,
@@ -73,12 +84,16 @@ impl Engine {
         let (device, numbers) = device::open(options.device, options.dtype)?;
         Ok(Self {
             is_warm: device.is_cpu(),
+            budget: Budget::new(options.memory, &device),
+            is_short: false,
+            keeps_one: false,
             device,
             numbers,
-            cache: options.cache,
             whole_runs: options.whole_runs,
             batch_rows: options.batch_rows,
+            options,
             model: None,
+            inventory: None,
             picture: None,
             n_pictures: 0,
             prefix: None,
@@ -105,8 +120,8 @@ impl Engine {
         }
         let checkpoint = checkpoint(source)?;
         // What cannot be loaded leaves alone what is there.
-        Description::of(&checkpoint)?;
-        Inventory::of(&checkpoint)?;
+        let inventory = Inventory::of(&checkpoint)?;
+        self.check_model(&Description::of(&checkpoint)?, &inventory)?;
         // Two large models may not fit at once: the old one goes first, with everything made by it.
         (self.model, self.picture) = (None, None);
         (self.prefix, self.clean, self.edited) = (None, None, None);
@@ -115,19 +130,17 @@ impl Engine {
         let options = LoadOptions {
             device: self.device.clone(),
             numbers: self.numbers,
-            cache: self.cache.path(),
+            cache: self.options.cache.path(),
         };
         let mut progress = |fraction| progress(fraction);
         let model = Arc::new(Llava::open(&checkpoint, &options, &mut progress)?);
         self.model = Some((source.clone(), model.clone()));
+        self.inventory = Some(inventory);
         Ok(model)
     }
 
-    /// Carries out a request to the end and gives the complete trace.
-    ///
-    /// # Errors
-    /// Bad input, a failing device, the monitor's wish to stop.
-    pub fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<Arc<Trace>> {
+    /// One attempt at a request.
+    fn run_once(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<Arc<Trace>> {
         let mut job = self.prepare(spec, monitor)?;
         let facts = job.model.facts.clone();
         let shown = |monitor: &dyn Monitor| {
@@ -141,6 +154,7 @@ impl Engine {
             self.emit(&job, false, monitor);
         }
         if job.has_edits {
+            self.set_clean_aside(&mut job, &shown, monitor)?;
             self.ensure_edited(&mut job, monitor)?;
             self.read(&mut job, Which::Edited, shown(monitor))?;
             self.emit(&job, false, monitor);
@@ -193,6 +207,7 @@ impl Engine {
         // Every row is checked before anything is computed, those that are off too.
         let rows = &spec.experiment.interventions;
         CompiledSet::new(rows, target(&model, &prompt), &mut |_, _| Ok(Donor::Zero))?;
+        self.make_room(&model, &prompt, spec.experiment.decode.max_new_tokens)?;
         let has_edits = spec.experiment.active().next().is_some();
         Ok(Job {
             spec,
@@ -274,7 +289,7 @@ impl Engine {
     /// The pass over everything up to the picture's end, which no question can change: computed once, so that a new
     /// question goes on from it and every run is still a function of its experiment alone.
     fn ensure_prefix(&mut self, job: &Job<'_>, monitor: &mut dyn Monitor) -> Result<()> {
-        if self.whole_runs
+        if self.computes_whole()
             || self
                 .prefix
                 .as_ref()
@@ -337,7 +352,7 @@ impl Engine {
             monitor,
         };
         let state = match base {
-            Some((base, plan)) if !self.whole_runs => RunState::resume(
+            Some((base, plan)) if !self.computes_whole() => RunState::resume(
                 &job.model,
                 prompt,
                 &embeds,
@@ -426,6 +441,7 @@ impl Engine {
         let trace = job.trace(
             self.clean.as_ref().map(|kept| &kept.state),
             edited.map(|kept| &kept.state),
+            self.caches(),
             complete,
         );
         monitor.emit(Event::Trace(trace.clone()));

@@ -3,11 +3,12 @@
 //! It can be left at any point and taken up again, so that a cancelled run loses nothing. It does not decide what to
 //! do next; `run` does.
 
+mod room;
 mod step;
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 pub(super) use self::step::CancelCheck;
 use self::step::StepRecorder;
@@ -31,6 +32,8 @@ pub(super) struct RunState {
     pub hooks: CompiledSet,
     /// Residual stream at every level after its ablations, never normed. `[level][n_prompt, d_model]`
     pub resid: Vec<Tensor>,
+    /// The model's device, whatever holds the tensors.
+    home: Device,
     /// At the last prompt position. `[vocab]`
     pub logits: Vec<f32>,
     pub readout: RunReadout,
@@ -265,6 +268,7 @@ impl RunState {
             prompt,
             hooks,
             resid,
+            home: model.llama.device().clone(),
             logits,
             readout,
             share: 1.0,
@@ -314,7 +318,8 @@ impl RunState {
     /// Rows of the patches at a level, `[patch, d_model]`.
     pub fn patch_rows(&self, level: usize) -> Result<Tensor> {
         let layout = &self.prompt.layout;
-        Ok(self.resid[level].narrow(0, layout.patches().start, layout.grid.len())?)
+        let rows = self.resid[level].narrow(0, layout.patches().start, layout.grid.len())?;
+        Ok(rows.to_device(&self.home)?)
     }
 
     /// Starts to read a level. `clean` is the run to tell the change against, and to copy from what cannot differ.

@@ -87,6 +87,17 @@ pub struct Timing {
     pub total: f64,
 }
 
+/// What is kept of runs so that the next one can go on from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Caches {
+    /// Residual streams, keys and values of the clean and the edited run.
+    pub n_bytes: u64,
+    /// Bytes that weights, kept runs and work may take together; `None` for no limit.
+    pub allowed: Option<u64>,
+    /// There is room for one run only: each is computed whole.
+    pub keeps_one: bool,
+}
+
 /// Everything known about one request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
@@ -109,6 +120,7 @@ pub struct Trace {
     /// Share of the edited run's rows, over all blocks, that had to be computed, 0..=1; the rest is the clean run's.
     pub recomputed: Option<f32>,
     pub timing: Timing,
+    pub caches: Caches,
     /// `false` while more is coming.
     pub complete: bool,
 }

@@ -141,6 +141,13 @@ impl Worker {
                 Ok(Err(error)) => Event::Failed {
                     id,
                     message: error.to_string(),
+                    can_use_cpu: matches!(
+                        error,
+                        Error::OutOfMemory {
+                            can_use_cpu: true,
+                            ..
+                        }
+                    ),
                 },
                 Err(panic) => {
                     runner = None;
@@ -148,7 +155,11 @@ impl Worker {
                         "the run failed inside Patchglass ({}); undo the last change and please report this",
                         panic_text(panic.as_ref())
                     );
-                    Event::Failed { id, message }
+                    Event::Failed {
+                        id,
+                        message,
+                        can_use_cpu: false,
+                    }
                 }
             };
             self.send(event);

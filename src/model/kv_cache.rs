@@ -75,6 +75,24 @@ impl KvCache {
         })
     }
 
+    /// The same with every tensor made anew by `f`.
+    ///
+    /// # Errors
+    /// What `f` meets.
+    pub fn map(&self, f: &dyn Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
+        let both = |(k, v): &(Tensor, Tensor)| Ok((f(k)?, f(v)?));
+        let blocks = self.blocks.iter().map(|block| block.as_ref().map(both));
+        Ok(Self {
+            blocks: blocks.map(Option::transpose).collect::<Result<_>>()?,
+            room: None,
+        })
+    }
+
+    /// Keys and values of all blocks that have some.
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.blocks.iter().flatten().flat_map(|(k, v)| [k, v])
+    }
+
     /// Takes the first `n` positions of a block over from another cache.
     pub(super) fn start_from(&mut self, layer: usize, other: &Self, n: usize) -> Result<()> {
         if let Some(room) = &mut self.room {

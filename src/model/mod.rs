@@ -46,10 +46,12 @@ impl From<candle_core::Error> for Error {
         let first = text.lines().next().unwrap_or("unknown").to_owned();
         let lower = text.to_lowercase();
         if lower.contains("out of memory") || lower.contains("out_of_memory") {
-            return Self::internal(
-                "the device has not enough memory: close other programs, choose --dtype q8_0 or q4k, which need a half or a third \
-                 of f16's (`patchglass info MODEL` says how much), or --device cpu",
-            );
+            let message = "the device has not enough memory: close other programs, choose --dtype q8_0 or q4k, which need a half or a third \
+                 of f16's (`patchglass info MODEL` says how much), or --device cpu";
+            return Self::OutOfMemory {
+                message: message.to_owned(),
+                can_use_cpu: true,
+            };
         }
         Self::internal(format!("the computation failed: {first}"))
     }

@@ -67,6 +67,7 @@ impl Session {
             readout: self.readout.clone(),
             shown_level: self.view.level,
             sweep: None,
+            on_cpu: false,
             task: None,
         }
     }

@@ -8,8 +8,8 @@ use super::ViewCtx;
 use super::shortcuts::{Action, Actions};
 use super::style;
 
-/// One line at the bottom edge of `over`: what failed and what to do.
-pub fn error_bar(ctx: &ViewCtx<'_>, ui: &Ui, over: Rect, actions: &Actions) {
+/// One line at the bottom edge of `over`: what failed and what to do; `can_use_cpu` offers the CPU.
+pub fn error_bar(ctx: &ViewCtx<'_>, ui: &Ui, over: Rect, can_use_cpu: bool, actions: &Actions) {
     let Some(error) = ctx.error else {
         return;
     };
@@ -27,7 +27,10 @@ pub fn error_bar(ctx: &ViewCtx<'_>, ui: &Ui, over: Rect, actions: &Actions) {
                 ui.horizontal(|ui| {
                     ui.label(RichText::new("Failed").color(ctx.theme.error).strong());
                     let text = egui::Label::new(error).selectable(true).truncate();
-                    let room = vec2(ui.available_width() - 80.0, 24.0);
+                    let room = vec2(
+                        ui.available_width() - if can_use_cpu { 190.0 } else { 80.0 },
+                        24.0,
+                    );
                     ui.allocate_ui_with_layout(
                         room,
                         egui::Layout::left_to_right(egui::Align::Center),
@@ -36,6 +39,11 @@ pub fn error_bar(ctx: &ViewCtx<'_>, ui: &Ui, over: Rect, actions: &Actions) {
                             ui.add(text);
                         },
                     );
+                    let use_cpu =
+                        "Compute on the CPU from now on: slower, with the machine's own memory";
+                    if can_use_cpu && ui.button("Use the CPU").on_hover_text(use_cpu).clicked() {
+                        actions.send(Action::UseCpu);
+                    }
                     if ui
                         .button("Dismiss")
                         .on_hover_text("Close this message")

@@ -67,6 +67,8 @@ pub enum Action {
     /// A file for the replacement of this row of the interventions.
     BrowseReplacement(usize),
     DismissError,
+    /// Compute on the CPU from now on, and run again.
+    UseCpu,
 }
 
 /// When the keys of an entry count.

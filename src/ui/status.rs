@@ -7,7 +7,8 @@ use egui::{Rect, RichText, Sense, Stroke, Ui, pos2, vec2};
 use super::ViewCtx;
 use super::shortcuts::{Action, Actions, entry};
 use super::sweep_view::{SweepState, progress};
-use crate::engine::trace::{Timing, Trace};
+use crate::engine::budget::size;
+use crate::engine::trace::{Caches, Timing, Trace};
 
 /// Height of the line's contents.
 pub const HEIGHT: f32 = 24.0;
@@ -31,8 +32,12 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, last_run: LastRun, actions: &Actions) 
         .filter(|t| !t.is_empty())
         .collect::<Vec<_>>()
         .join(" · ");
-    let size = vec2(ui.available_width(), HEIGHT);
-    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+    let room = vec2(ui.available_width(), HEIGHT);
+    let (rect, response) = ui.allocate_exact_size(room, Sense::hover());
+    let response = match trace {
+        Some(trace) => response.on_hover_text(caches_text(&trace.caches)),
+        None => response,
+    };
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Status, true, "Status"));
     ui.ctx()
         .accesskit_node_builder(response.id, |node| node.set_value(all));
@@ -94,8 +99,28 @@ fn run_text(trace: Option<&Trace>) -> String {
         if let Some(share) = trace.recomputed {
             text += &format!(" · recomputed {:.0} %", share * 100.0);
         }
+        if trace.caches.keeps_one {
+            text += " · little memory: every run is computed whole";
+        }
     }
     text
+}
+
+/// What is kept for the next run.
+fn caches_text(caches: &Caches) -> String {
+    let kept = size(caches.n_bytes);
+    let allowed = match caches.allowed {
+        Some(allowed) => format!(
+            " Weights, runs and work may take {} together.",
+            size(allowed)
+        ),
+        None => String::new(),
+    };
+    let how = match caches.keeps_one {
+        true => "There is room for one run only, so each is computed whole",
+        false => "Edits go on from them and compute only what they can reach",
+    };
+    format!("Kept runs take {kept}.{allowed} {how}.")
 }
 
 /// `312 ms: forward 180, lens 90, answer 42`; parts that took no time are left out.

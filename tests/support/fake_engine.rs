@@ -123,6 +123,7 @@ impl FakeEngine {
                 total: 312.0,
                 ..Timing::default()
             },
+            caches: Default::default(),
             complete,
         }
     }
@@ -140,6 +141,12 @@ impl Runner for FakeEngine {
             return hang(monitor);
         }
         Self::progress(spec, monitor, Stage::CleanRun, 0.5)?;
+        if prompt == "large" && !spec.on_cpu {
+            return Err(Error::OutOfMemory {
+                message: "the device has not enough memory".to_owned(),
+                can_use_cpu: true,
+            });
+        }
         if prompt == "fail" {
             return Err(Error::input(
                 "the picture grass.png could not be read: it is not a picture; choose another one",

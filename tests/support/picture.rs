@@ -191,6 +191,7 @@ pub fn trace(grid: PatchGrid, edited: bool) -> Trace {
         insight: Arc::default(),
         recomputed: None,
         timing: Timing::default(),
+        caches: Default::default(),
         complete: true,
     }
 }

@@ -72,6 +72,9 @@ impl Engine {
         }
         let mut left = self.unread_extras(job);
         let n = left.len();
+        if n > 0 {
+            self.fetch_clean()?;
+        }
         while !left.is_empty() {
             if monitor.cancelled() {
                 return Err(Error::Cancelled);
@@ -198,7 +201,7 @@ impl Engine {
         let experiment = &job.spec.experiment;
         let (layout, n_layers) = (&job.prompt.layout, job.model.facts.n_layers);
         let mut plan = Plan::of_edits(&experiment.interventions, layout, n_layers)?;
-        if self.whole_runs {
+        if self.computes_whole() {
             plan.rows_from.fill(0);
             plan.changed_from.fill(0);
         }

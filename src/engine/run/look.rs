@@ -36,6 +36,7 @@ impl Engine {
             return Ok(());
         }
         let answer = self.clean_answer();
+        self.fetch_clean()?;
         for &which in job.runs() {
             let mut watch = Watch {
                 id: job.spec.id,

@@ -43,6 +43,7 @@ impl Engine {
         let mut job = self.prepare(spec, monitor)?;
         let all = units(&sweep.over, &job.model.facts)?;
         self.ensure_clean(&mut job, &mut WithoutTraces(monitor))?;
+        self.fetch_clean()?;
         self.answer_up_to(&job, sweep.token, monitor)?;
         let mut watch = Watch {
             id: spec.id,

@@ -85,6 +85,16 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    /// Bytes of a number that is stored as a float.
+    pub fn stored_bytes(&self) -> usize {
+        let is_half = |dtype: &String| dtype == "F16" || dtype == "BF16";
+        if self.dtypes.iter().any(is_half) {
+            2
+        } else {
+            4
+        }
+    }
+
     /// From the number of elements, bytes and the type of every tensor, and whether it is stored as floats.
     pub(in crate::model) fn count(tensors: impl Iterator<Item = (u64, u64, String, bool)>) -> Self {
         let mut out = Self {

@@ -1,0 +1,150 @@
+//! What a request needs beside what may be taken, and what is let go of where the clean and the edited run do not fit
+//! side by side: then every run is computed whole, and the clean one waits in the machine's memory while another is made.
+
+use std::sync::Arc;
+
+use candle_core::Device;
+
+use super::super::device;
+use super::super::job::{Job, Which};
+use super::super::memory::{MemoryNeed, Workload};
+use super::super::protocol::{DTypeChoice, Monitor, RunSpec};
+use super::super::trace::{Caches, Trace};
+use super::{Engine, EngineOptions};
+use crate::error::{Error, Result};
+use crate::model::config::Config;
+use crate::model::numbers::Numbers;
+use crate::model::{Description, Inventory, Llava, Prompt};
+
+impl Engine {
+    /// Carries out a request to the end and gives the complete trace. Where the device turns out to have no room for two
+    /// runs, it tries again with one at a time.
+    ///
+    /// # Errors
+    /// Bad input, a failing device, too little memory, the monitor's wish to stop. What is kept stays usable.
+    pub fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<Arc<Trace>> {
+        if spec.on_cpu && !self.device.is_cpu() {
+            self.move_to_cpu()?;
+        }
+        let outcome = self.run_once(spec, monitor);
+        let Err(Error::OutOfMemory { .. }) = outcome else {
+            return outcome;
+        };
+        self.let_go();
+        if self.keeps_one || self.model.is_none() || self.device.is_cpu() {
+            return outcome;
+        }
+        self.is_short = true;
+        let again = self.run_once(spec, monitor);
+        if matches!(again, Err(Error::OutOfMemory { .. })) {
+            self.let_go();
+        }
+        again
+    }
+
+    /// Lets everything go that a run can make again.
+    fn let_go(&mut self) {
+        (self.prefix, self.clean, self.edited) = (None, None, None);
+        self.sweeps.clear();
+        // What the device still owes it may fail to do; the next request tells.
+        let _ = self.device.synchronize();
+    }
+
+    /// The same engine on the CPU, with nothing loaded.
+    fn move_to_cpu(&mut self) -> Result<()> {
+        let is_quantised = |d: &DTypeChoice| matches!(d, DTypeChoice::Q8_0 | DTypeChoice::Q4K);
+        *self = Self::new(EngineOptions {
+            device: super::DeviceChoice::Cpu,
+            dtype: self.options.dtype.filter(is_quantised),
+            memory: None,
+            ..self.options.clone()
+        })?;
+        Ok(())
+    }
+
+    /// Refuses a checkpoint that the budget has no room for.
+    pub(super) fn check_model(&self, model: &Description, inventory: &Inventory) -> Result<()> {
+        let n_tokens = model.config.n_visual_tokens();
+        let need = |numbers| self.need(&model.config, Some(inventory), numbers, (n_tokens, 0));
+        let smaller =
+            [("q8_0", DTypeChoice::Q8_0), ("q4k", DTypeChoice::Q4K)].map(|(name, dtype)| {
+                let numbers = device::numbers(Some(dtype), self.device.is_cpu());
+                (name, need(numbers))
+            });
+        self.budget
+            .check_model(&model.name, &need(self.numbers), &smaller)
+    }
+
+    /// Settles whether both runs of a request are kept, and refuses it if not even one fits.
+    pub(super) fn make_room(&mut self, model: &Llava, prompt: &Prompt, n_new: usize) -> Result<()> {
+        let n_prompt = prompt.layout.n_prompt;
+        let inventory = self.inventory.as_ref();
+        let need = self.need(&model.config, inventory, self.numbers, (n_prompt, n_new));
+        self.budget.check_run(n_prompt, n_new, &need)?;
+        let keeps_one = self.is_short || !self.budget.holds_both_runs(&need);
+        if keeps_one != self.keeps_one {
+            (self.prefix, self.clean, self.edited) = (None, None, None);
+            self.keeps_one = keeps_one;
+        }
+        Ok(())
+    }
+
+    fn need(
+        &self,
+        config: &Config,
+        inventory: Option<&Inventory>,
+        numbers: Numbers,
+        (n_tokens, n_new): (usize, usize),
+    ) -> MemoryNeed {
+        let work = Workload {
+            numbers,
+            stored_bytes: inventory.map_or(4, Inventory::stored_bytes),
+            n_tokens,
+            n_new,
+            is_card: !self.device.is_cpu(),
+        };
+        match inventory {
+            Some(inventory) => MemoryNeed::of_checkpoint(config, inventory, &work),
+            None => MemoryNeed::of(config, &work),
+        }
+    }
+
+    /// Whether runs are computed whole, with nothing taken over from another.
+    pub(super) fn computes_whole(&self) -> bool {
+        self.whole_runs || self.keeps_one
+    }
+
+    /// Before another run is made where only one is kept: finishes the clean one and moves it out of the way.
+    pub(super) fn set_clean_aside(
+        &mut self,
+        job: &mut Job<'_>,
+        shown: &dyn Fn(&dyn Monitor) -> usize,
+        monitor: &mut dyn Monitor,
+    ) -> Result<()> {
+        if !self.keeps_one || self.edited.is_some() {
+            return Ok(());
+        }
+        self.answer(job, Which::Clean, monitor)?;
+        self.read_rest(job, shown, monitor)?;
+        self.kept(Which::Clean)?.state.move_to(&Device::Cpu)
+    }
+
+    /// Brings the clean run back, for what goes on from it.
+    pub(super) fn fetch_clean(&mut self) -> Result<()> {
+        let device = self.device.clone();
+        match &mut self.clean {
+            Some(kept) => kept.state.move_to(&device),
+            None => Ok(()),
+        }
+    }
+
+    /// What is kept now.
+    pub(super) fn caches(&self) -> Caches {
+        let runs = [&self.clean, &self.edited].into_iter().flatten();
+        Caches {
+            n_bytes: runs.map(|kept| kept.state.n_bytes()).sum(),
+            allowed: self.budget.allowed(),
+            keeps_one: self.keeps_one,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! A card without room: the window offers the CPU and goes on.
+
+use egui_kittest::kittest::Queryable as _;
+
+use super::support::{app, ask, settle};
+use super::value;
+
+#[test]
+fn a_card_without_room_offers_the_cpu() {
+    let (mut harness, seen) = app();
+    ask(&mut harness, "large");
+    settle(&mut harness);
+    assert!(value(&harness, "Error").contains("not enough memory"));
+    assert!(
+        !value(&harness, "Answer before").is_empty(),
+        "the last result stays"
+    );
+    harness.get_by_label("Use the CPU").click();
+    settle(&mut harness);
+    assert!(harness.query_by_label("Error").is_none());
+    let seen = seen.lock().unwrap();
+    assert!(seen.last().unwrap().on_cpu && !seen[0].on_cpu);
+}
