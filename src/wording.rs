@@ -2,7 +2,7 @@
 
 use crate::index::{HeadSet, LayerRange, Patch, PatchGrid, PatchSet, TokenSet};
 use crate::labels::level_label;
-use crate::spec::{Ablation, AttentionKnockout, Intervention, Replacement, SweepOver};
+use crate::spec::{AttentionKnockout, Intervention, Replacement, SweepOver};
 
 /// What is known of the model; the rows can be worded without it.
 #[derive(Clone, Copy, Default)]
@@ -28,7 +28,44 @@ pub fn describe(row: &Intervention, facts: Facts) -> String {
             blocks(k.layers),
             heads(&k.heads)
         ),
+        Intervention::Swap(swap) => format!(
+            "Swap {} → those of {}{}, {}",
+            patches(&swap.patches, facts),
+            file_name(&swap.image),
+            swap.from
+                .map_or_else(String::new, |from| format!(" from {from}")),
+            at_level(swap.layer, facts)
+        ),
+        Intervention::Steer(steer) => format!(
+            "Steer {} {} “{}” by {}, {}",
+            tokens(&steer.tokens, facts),
+            if steer.strength < 0.0 {
+                "away from"
+            } else {
+                "towards"
+            },
+            steer.word,
+            crate::labels::number(steer.strength.abs()),
+            at_level(steer.layer, facts)
+        ),
+        Intervention::Erase(erase) => format!(
+            "Erase “{}” from {}, {}",
+            erase.word,
+            tokens(&erase.tokens, facts),
+            at_level(erase.layer, facts)
+        ),
+        Intervention::Scale(scale) => format!(
+            "Scale {} by {}, {}",
+            tokens(&scale.tokens, facts),
+            crate::labels::number(scale.by),
+            at_level(scale.layer, facts)
+        ),
     }
+}
+
+fn file_name(path: &std::path::Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 /// `24 patches`, `all patches`, `no patch`; one patch by its name.
@@ -45,19 +82,13 @@ pub fn patches(set: &PatchSet, facts: Facts) -> String {
 }
 
 fn replacement(with: &Replacement) -> String {
-    let name = |path: &std::path::Path| {
-        path.file_name()
-            .unwrap_or(path.as_os_str())
-            .to_string_lossy()
-            .into_owned()
-    };
     match with {
         Replacement::Mean => "mean".to_owned(),
         Replacement::Zero => "zero".to_owned(),
-        Replacement::MeanOf(path) => format!("mean from {}", name(path)),
+        Replacement::MeanOf(path) => format!("mean from {}", file_name(path)),
         Replacement::Noise(seed) => format!("noise {seed}"),
         Replacement::Patch(patch) => format!("copy of {patch}"),
-        Replacement::Image(path) => format!("those of {}", name(path)),
+        Replacement::Image(path) => format!("those of {}", file_name(path)),
     }
 }
 
@@ -132,20 +163,34 @@ pub fn cannot_change(row: &Intervention) -> Option<String> {
         return Some("names no patch: it changes nothing".to_owned());
     }
     match row {
-        Intervention::Ablation(a) => ablation_limits(a),
         Intervention::AttentionKnockout(k) => knockout_limits(k),
+        Intervention::Steer(s) if s.strength == 0.0 => Some("by 0: it changes nothing".to_owned()),
+        Intervention::Scale(s) if s.by == 1.0 => Some("by 1: it changes nothing".to_owned()),
+        row => row_limits(row.level()?, &row.tokens()?),
     }
 }
 
-fn ablation_limits(a: &Ablation) -> Option<String> {
-    let levels = match a.layer {
+/// What rows before the first one that is changed, and levels below, keep.
+fn row_limits(layer: usize, tokens: &TokenSet) -> Option<String> {
+    let levels = match layer {
         0 => None,
         1 => Some("the embeddings".to_owned()),
         n => Some(format!("levels below {n}")),
     };
-    let first = match &a.patches {
-        PatchSet::Cells(cells) => cells.first().copied(),
-        PatchSet::All => None,
+    let first = match tokens {
+        TokenSet::Patches(PatchSet::Cells(cells)) => cells.first().copied(),
+        TokenSet::Question | TokenSet::Last | TokenSet::Answer => {
+            return Some(match levels {
+                None => {
+                    "only what comes after the picture can change: the words in the patches stay"
+                        .to_owned()
+                }
+                Some(levels) => format!(
+                    "only what comes after the picture can change: {levels} and the words in the patches stay"
+                ),
+            });
+        }
+        _ => None,
     };
     let earlier = first
         .filter(|p| *p != Patch::new(0, 0))

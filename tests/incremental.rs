@@ -81,7 +81,7 @@ fn incremental_equals_whole() {
         for step in 0..20 {
             let mut experiment = model.experiment();
             let n = 1 + draw.below(3);
-            experiment.interventions = (0..n).map(|_| model.intervention(&mut draw)).collect();
+            experiment.interventions = (0..n).map(|_| model.any_intervention(&mut draw)).collect();
             // A new question now and then: the clean run goes on from the one before.
             experiment.prompt = draw
                 .one_of(&["What is it?", "What is red?", "Describe the image."])

@@ -467,6 +467,7 @@ fn decorate(host: &mut Host) {
             layers: Default::default(),
             heads: Default::default(),
             enabled: true,
+            name: None,
         }),
     ];
     host.session.view.active_row = Some(0);

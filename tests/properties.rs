@@ -14,6 +14,7 @@
 )]
 mod golden;
 #[path = "support/random_model.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
 mod random_model;
 
 use patchglass::engine::protocol::{Event, Monitor, RunId};
@@ -59,6 +60,7 @@ fn without_effect(model: &RandomModel, draw: &mut Draw) -> Vec<Intervention> {
         layers: model.layers(draw),
         heads: HeadSet::All,
         enabled: true,
+        name: None,
     };
     let off = model.intervention(draw).with_enabled(false);
     vec![

@@ -105,12 +105,14 @@ fn an_edit_computes_the_same_rows_as_a_whole_run() {
             layers: "4..=7".parse().unwrap(),
             heads: patchglass::index::HeadSet::All,
             enabled: true,
+            name: None,
         };
         let ablation = Ablation {
             patches: "r20c3-r22c9".parse::<PatchSet>().unwrap(),
             with: patchglass::spec::Replacement::Mean,
             layer: 2,
             enabled: true,
+            name: None,
         };
         for row in [
             Intervention::AttentionKnockout(knockout),

@@ -105,6 +105,7 @@ fn knockout(
         layers: LayerRange::Blocks { first, last },
         heads,
         enabled: true,
+        name: None,
     })
 }
 

@@ -28,6 +28,7 @@ pub mod sweep;
 pub mod trace;
 pub mod verification;
 mod verify;
+mod words;
 pub mod worker;
 
 pub use checkpoint::{CacheFolder, checkpoint};

@@ -111,7 +111,11 @@ fn load_vector(path: &Path, d_model: usize, device: &Device, dtype: DType) -> Re
 pub(super) fn stamps(experiment: &Experiment) -> Vec<Option<FileStamp>> {
     let stamp = |row: &Intervention| match row {
         Intervention::Ablation(a) => stamp_of(&a.with),
-        Intervention::AttentionKnockout(_) => None,
+        Intervention::Swap(swap) => FileStamp::of(&swap.image),
+        Intervention::AttentionKnockout(_)
+        | Intervention::Steer(_)
+        | Intervention::Erase(_)
+        | Intervention::Scale(_) => None,
     };
     experiment.interventions.iter().map(stamp).collect()
 }

@@ -45,6 +45,21 @@ impl Plan {
                         plan.reach(layout.position(*patch), a.layer, a.layer);
                     }
                 }
+                Intervention::Swap(swap) => {
+                    // A patch of another picture is another row, even where it comes to its own place.
+                    let first = swap.patches.indices(layout.grid)?.first().copied();
+                    if let Some(patch) = first {
+                        plan.reach(layout.position(patch), swap.layer, swap.layer);
+                    }
+                }
+                Intervention::Steer(_) | Intervention::Erase(_) | Intervention::Scale(_) => {
+                    // Rows that are generated later are computed anyway.
+                    let tokens = row.tokens().map(|t| t.positions(layout, n)).transpose()?;
+                    let first = tokens.and_then(|positions| positions.first().copied());
+                    if let (Some(first), Some(level)) = (first, row.level()) {
+                        plan.reach(first, level, level);
+                    }
+                }
                 Intervention::AttentionKnockout(k) => {
                     let block = *k.layers.resolve(n_layers)?.start();
                     let queries = k.queries.positions(layout, n)?;

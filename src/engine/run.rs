@@ -27,6 +27,7 @@ use super::protocol::{DTypeChoice, DeviceChoice, Event, Monitor, RunSpec, Runner
 use super::state::{RunState, Watch};
 use super::trace::{Timing, Trace};
 use super::verification::Task;
+use super::words;
 use crate::error::{Error, Result};
 use crate::index::PatchSet;
 use crate::intervene::{CompiledSet, Donor};
@@ -206,7 +207,12 @@ impl Engine {
         let prompt = Arc::new(model.prompt(&spec.experiment)?);
         // Every row is checked before anything is computed, those that are off too.
         let rows = &spec.experiment.interventions;
-        CompiledSet::new(rows, target(&model, &prompt), &mut |_, _| Ok(Donor::Zero))?;
+        CompiledSet::with_words(
+            rows,
+            target(&model, &prompt),
+            &mut |_, _| Ok(Donor::Zero),
+            &mut |word, vector| words::check(&model, word, vector),
+        )?;
         self.make_room(&model, &prompt, spec.experiment.decode.max_new_tokens)?;
         let has_edits = spec.experiment.active().next().is_some();
         Ok(Job {
@@ -390,7 +396,12 @@ impl Engine {
             spec,
             monitor,
         };
-        CompiledSet::new(rows, target, &mut |with, level| outside.donor(with, level))
+        CompiledSet::with_words(
+            rows,
+            target,
+            &mut |with, level| outside.donor(with, level),
+            &mut |word, vector| words::vector(model, word, vector),
+        )
     }
 
     fn kept(&mut self, which: Which) -> Result<&mut Kept> {

@@ -24,6 +24,8 @@ pub enum Donor {
     Patch(usize),
     /// The rows of the same patches in another run. `[patch, d_model]`
     Rows(Tensor),
+    /// A row for each patch that is replaced, in their order. `[replaced, d_model]`
+    Each(Tensor),
 }
 
 /// Row-major patch indices and what replaces them.
@@ -85,6 +87,10 @@ fn donor_rows(donor: &Donor, clean: &Tensor, patches: &[usize]) -> Result<Tensor
             debug_assert_eq!(rows.dim(0)?, n_patches);
             let index: Vec<u32> = patches.iter().map(|p| *p as u32).collect();
             rows.index_select(&Tensor::new(index, rows.device())?, 0)?
+        }
+        Donor::Each(rows) => {
+            check_width("the other picture's rows", rows.dim(D::Minus1)?, d_model)?;
+            rows.clone()
         }
     })
 }

@@ -6,10 +6,11 @@ use candle_core::{Device, Tensor};
 
 use super::ablation::{self, CompiledAblation, Donor};
 use super::attention_knockout::{self, CompiledKnockout};
+use super::row_edit::{CompiledEdit, RowEdit};
 use crate::error::{Error, Result};
 use crate::index::{PatchGrid, PatchSet, TokenLayout};
 use crate::model::hooks::{HookPoint, HookSite, Hooks};
-use crate::spec::{Ablation, AttentionKnockout, Intervention, Replacement};
+use crate::spec::{Ablation, AttentionKnockout, Intervention, Replacement, Swap, WordVector};
 
 /// What of a model and a prompt interventions are checked against.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct CompiledSet {
     target: Target,
     ablations: BTreeMap<usize, Vec<CompiledAblation>>,
     knockouts: Vec<CompiledKnockout>,
+    /// After the ablations of their level, each on what the one before it left.
+    edits: BTreeMap<usize, Vec<CompiledEdit>>,
     /// Rows that a pass does not compute, per level: those of the clean run. Empty for a pass over all rows.
     prefix: Vec<Tensor>,
     /// Masks of the current pass, by the knockouts that act together; layers mostly share them.
@@ -33,20 +36,38 @@ pub struct CompiledSet {
 }
 
 impl CompiledSet {
-    /// Compiles `rows`. `outside` loads what a replacement takes from elsewhere, for a level.
+    /// Compiles `rows` of which none names a word. `outside` loads what a replacement takes from elsewhere, for a
+    /// level.
     ///
     /// # Errors
-    /// A patch, level, layer or head that the model does not have, named with its row; what `outside` meets.
+    /// As [`CompiledSet::with_words`].
     pub fn new(
         rows: &[Intervention],
         target: Target,
         outside: &mut dyn FnMut(&Replacement, usize) -> Result<Donor>,
+    ) -> Result<Self> {
+        Self::with_words(rows, target, outside, &mut |word, _| {
+            Err(Error::internal(format!("nobody knows the word {word:?}")))
+        })
+    }
+
+    /// Compiles `rows`; `vector` gives what stands for a word, `[d_model]`.
+    ///
+    /// # Errors
+    /// A patch, level, layer or head that the model does not have, named with its row; what `outside` and `vector`
+    /// meet.
+    pub fn with_words(
+        rows: &[Intervention],
+        target: Target,
+        outside: &mut dyn FnMut(&Replacement, usize) -> Result<Donor>,
+        vector: &mut dyn FnMut(&str, WordVector) -> Result<Tensor>,
     ) -> Result<Self> {
         let pass = (0, 0, 0);
         let mut set = Self {
             target,
             ablations: BTreeMap::new(),
             knockouts: Vec::new(),
+            edits: BTreeMap::new(),
             prefix: Vec::new(),
             masks: HashMap::new(),
             pass,
@@ -55,6 +76,8 @@ impl CompiledSet {
             let result = match intervention {
                 Intervention::Ablation(a) => set.add_ablation(a, outside),
                 Intervention::AttentionKnockout(k) => set.add_knockout(k),
+                Intervention::Swap(swap) => set.add_swap(swap, outside),
+                row => set.add_edit(row, vector),
             };
             result.map_err(|error| match error {
                 Error::Input(why) => Error::input(format!("interventions[{row}]: {why}")),
@@ -71,13 +94,7 @@ impl CompiledSet {
     ) -> Result<()> {
         let grid = self.target.layout.grid;
         let patches = a.patches.indices(grid)?;
-        if a.layer >= self.target.n_layers {
-            return Err(Error::input(format!(
-                "layer {} is no level that can be ablated; this model has the levels 0..={}",
-                a.layer,
-                self.target.n_layers - 1
-            )));
-        }
+        self.check_level(a.layer)?;
         let is_used = a.enabled && !patches.is_empty();
         // A patch outside the grid is an error in a row that is off, too; files are only read for rows that are on.
         let mut load = |with: &Replacement, level| match is_used {
@@ -92,6 +109,84 @@ impl CompiledSet {
             .entry(a.layer)
             .or_default()
             .push(CompiledAblation { patches, donor });
+        Ok(())
+    }
+
+    fn check_level(&self, layer: usize) -> Result<()> {
+        match layer < self.target.n_layers {
+            true => Ok(()),
+            false => Err(Error::input(format!(
+                "layer {layer} is no level that can be ablated; this model has the levels 0..={}",
+                self.target.n_layers - 1
+            ))),
+        }
+    }
+
+    /// A swap is an ablation whose rows come from other places of another picture.
+    fn add_swap(
+        &mut self,
+        swap: &Swap,
+        outside: &mut dyn FnMut(&Replacement, usize) -> Result<Donor>,
+    ) -> Result<()> {
+        let grid = self.target.layout.grid;
+        let patches = swap.patches.indices(grid)?;
+        self.check_level(swap.layer)?;
+        let mut from = Vec::with_capacity(patches.len());
+        for (place, other) in swap.pairs(grid) {
+            let index = other.and_then(|other| grid.index(other));
+            from.push(index.ok_or_else(|| {
+                Error::input(format!(
+                    "from: what comes to {place} would lie outside the other picture's grid; start further up or left"
+                ))
+            })? as u32);
+        }
+        if !swap.enabled || patches.is_empty() {
+            return Ok(());
+        }
+        let donor = match outside(&Replacement::Image(swap.image.clone()), swap.layer)? {
+            Donor::Rows(rows) => {
+                let from = Tensor::new(from, rows.device())?;
+                Donor::Each(rows.index_select(&from, 0)?)
+            }
+            other => other,
+        };
+        let ablations = self.ablations.entry(swap.layer).or_default();
+        ablations.push(CompiledAblation { patches, donor });
+        Ok(())
+    }
+
+    fn add_edit(
+        &mut self,
+        row: &Intervention,
+        vector: &mut dyn FnMut(&str, WordVector) -> Result<Tensor>,
+    ) -> Result<()> {
+        let (Some(level), Some(tokens)) = (row.level(), row.tokens()) else {
+            return Ok(());
+        };
+        self.check_level(level)?;
+        let layout = &self.target.layout;
+        tokens.positions(layout, layout.n_prompt)?;
+        let number = |name: &str, value: f32| match value.is_finite() {
+            true => Ok(value),
+            false => Err(Error::input(format!("{name} {value} is not a number"))),
+        };
+        let edit = match row {
+            Intervention::Steer(steer) => RowEdit::Steer {
+                direction: vector(&steer.word, steer.vector)?,
+                strength: number("strength", steer.strength)?,
+            },
+            Intervention::Erase(erase) => RowEdit::Erase {
+                direction: vector(&erase.word, erase.vector)?,
+            },
+            Intervention::Scale(scale) => RowEdit::Scale {
+                by: number("by", scale.by)?,
+            },
+            _ => return Ok(()),
+        };
+        if row.enabled() && !row.is_empty() {
+            let edits = self.edits.entry(level).or_default();
+            edits.push(CompiledEdit { tokens, edit });
+        }
         Ok(())
     }
 
@@ -146,6 +241,13 @@ impl CompiledSet {
         }
     }
 
+    /// Edits rows one after the other, those of generated tokens too.
+    fn edit(&self, level: usize, first_pos: usize, x: Tensor) -> Result<Tensor> {
+        let edits = self.edits.get(&level).into_iter().flatten();
+        let layout = &self.target.layout;
+        edits.fold(Ok(x), |x, edit| edit.apply(x?, first_pos, layout))
+    }
+
     fn mask(
         &self,
         acting: &[usize],
@@ -191,12 +293,17 @@ pub fn donor_of(
 
 impl Hooks for CompiledSet {
     fn wants(&self, at: HookPoint) -> bool {
-        at.site == HookSite::ResidPre && self.ablations.contains_key(&at.layer)
+        let level = &at.layer;
+        at.site == HookSite::ResidPre
+            && (self.ablations.contains_key(level) || self.edits.contains_key(level))
     }
 
     fn visit(&mut self, at: HookPoint, first_pos: usize, x: Tensor) -> Result<Tensor> {
         match at.site {
-            HookSite::ResidPre => self.ablate(at.layer, first_pos, x),
+            HookSite::ResidPre => {
+                let x = self.ablate(at.layer, first_pos, x)?;
+                self.edit(at.layer, first_pos, x)
+            }
             _ => Ok(x),
         }
     }

@@ -7,7 +7,9 @@ mod ablation;
 mod attention_knockout;
 mod compiled;
 mod packed;
+mod row_edit;
 
 pub use ablation::{Donor, replacing_rows};
 pub use compiled::{CompiledSet, Target, donor_of};
 pub use packed::{PackedKnockouts, Pairs, Variant};
+pub use row_edit::RowEdit;

@@ -208,6 +208,13 @@ impl Llama {
         self.lm_head.product_f32(normed)
     }
 
+    /// The way along which a token's logit rises fastest in a residual row of a given length, but for the norm itself:
+    /// its row of the unembedding times the final norm's weight, `[1, d_model]` in f32.
+    pub fn word_direction(&self, id: u32) -> Result<Tensor> {
+        let row = self.lm_head.rows(&[id], DType::F32)?;
+        Ok(row.broadcast_mul(&self.norm.to_dtype(DType::F32)?)?)
+    }
+
     /// Logits of some tokens in normed rows, `[n, d_model] -> [token, n]`, as f32.
     pub fn logits_of(&self, ids: &[u32], normed: &Tensor) -> Result<Tensor> {
         let rows = self.lm_head.rows(ids, normed.dtype())?; // [token, d_model]

@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Session, ViewState};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::spec::{
-    Crop, Decode, Experiment, Intervention, ModelSource, PictureSource, Readout, Replacement,
-};
+use crate::spec::{Crop, Decode, Experiment, Intervention, ModelSource, PictureSource, Readout};
 
 /// The newest version that this program reads and the one that it writes.
 const VERSION: u64 = 1;
@@ -186,13 +184,8 @@ fn is_gguf(path: &Path) -> bool {
 
 fn map_paths(rows: Vec<Intervention>, change: impl Fn(&Path) -> PathBuf) -> Vec<Intervention> {
     let mut rows = rows;
-    for row in &mut rows {
-        if let Intervention::Ablation(a) = row {
-            match &mut a.with {
-                Replacement::MeanOf(path) | Replacement::Image(path) => *path = change(path),
-                _ => {}
-            }
-        }
+    for path in rows.iter_mut().filter_map(Intervention::file_mut) {
+        *path = change(path);
     }
     rows
 }
@@ -276,7 +269,7 @@ fn relative(path: &Path, folder: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::session::{HeatKind, SweepSettings};
-    use crate::spec::SweepKind;
+    use crate::spec::{Replacement, SweepKind};
 
     const TEXT: &str = r#"{"version": 1, "image": "a/b.png", "prompt": "What?", "model": "owner/name",
         "interventions": [{"type": "ablation", "patches": "r1c1", "with": {"mean_of": "m.safetensors"}}],

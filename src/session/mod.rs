@@ -85,7 +85,7 @@ impl Session {
         let row = self.brush_row()?;
         match &self.experiment.interventions[row] {
             Intervention::Ablation(a) => Some((row, &a.patches)),
-            Intervention::AttentionKnockout(_) => None,
+            _ => None,
         }
     }
 

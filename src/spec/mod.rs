@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::index::Patch;
 
 pub use inside::{AttentionSpec, AttributionSpec, HeadMap};
-pub use intervention::{Ablation, AttentionKnockout, Intervention, Replacement};
+pub use intervention::{
+    Ablation, AttentionKnockout, Erase, Intervention, Replacement, Scale, Steer, Swap, WordVector,
+};
 pub use sweep::{SweepKind, SweepOver, SweepSpec};
 
 /// Which weights.

@@ -55,6 +55,7 @@ impl InterventionsPanel {
             layers: LayerRange::All,
             heads: HeadSet::All,
             enabled: true,
+            name: None,
         });
     }
 
@@ -125,6 +126,7 @@ impl InterventionsPanel {
                 let edit = self.knockout.ui(ctx, ui, k);
                 edit.map(|(k, gesture)| (Intervention::AttentionKnockout(k), gesture))
             }
+            _ => None,
         };
         if let Some((to, gesture)) = edit {
             ctx.commands.send(Command::SetIntervention {

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use patchglass::index::{HeadSet, LayerRange, Patch, PatchGrid, PatchSet, TokenSet};
+use patchglass::index::{HeadSet, LayerRange, Patch, PatchGrid, PatchSet, TokenSet, choose};
 use patchglass::spec::{
-    Ablation, AttentionKnockout, Decode, Experiment, Intervention, ModelSource, PictureSource,
-    Replacement,
+    Ablation, AttentionKnockout, Decode, Erase, Experiment, Intervention, ModelSource,
+    PictureSource, Replacement, Scale, Steer, Swap, WordVector,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
@@ -100,6 +100,7 @@ impl RandomModel {
         for name in ["tokenizer.json", "picture.png"] {
             std::fs::copy(golden.join(name), folder.path().join(name)).unwrap();
         }
+        std::fs::write(folder.path().join("other.png"), patchglass::demo::PICTURE).unwrap();
         let grid = PatchGrid::new(side, side);
         Self {
             folder,
@@ -155,6 +156,7 @@ impl RandomModel {
             layers: self.layers(draw),
             heads: draw.one_of(&[HeadSet::All, HeadSet::List(vec![head])]),
             enabled: true,
+            name: None,
         }
     }
 
@@ -171,6 +173,7 @@ impl RandomModel {
             ]),
             layer: draw.below(self.n_layers),
             enabled: true,
+            name: None,
         }
     }
 
@@ -178,6 +181,63 @@ impl RandomModel {
         match draw.chance() {
             true => Intervention::Ablation(self.ablation(draw)),
             false => Intervention::AttentionKnockout(self.knockout(draw)),
+        }
+    }
+
+    /// The same, and rows that are swapped in, steered, erased from or scaled.
+    pub fn any_intervention(&self, draw: &mut Draw) -> Intervention {
+        let (tokens, layer) = (self.tokens(draw), draw.below(self.n_layers));
+        let word = draw.one_of(&["dog", "red", "cat"]).to_owned();
+        let text = WordVector::Text(draw.below(self.n_layers + 1));
+        let vector = draw.one_of(&[WordVector::Unembedding, WordVector::Embedding, text]);
+        let strength = draw.one_of(&[-2.0, -0.5, 0.3, 1.0]);
+        let (enabled, name) = (true, None);
+        match draw.below(8) {
+            0 => Intervention::Swap(self.swap(draw)),
+            1 => Intervention::Steer(Steer {
+                tokens,
+                word,
+                vector,
+                strength,
+                layer,
+                enabled,
+                name,
+            }),
+            2 => Intervention::Erase(Erase {
+                tokens,
+                word,
+                vector,
+                layer,
+                enabled,
+                name,
+            }),
+            3 => Intervention::Scale(Scale {
+                tokens,
+                by: strength,
+                layer,
+                enabled,
+                name,
+            }),
+            _ => self.intervention(draw),
+        }
+    }
+
+    /// A rectangle of the other picture at some place of this one.
+    pub fn swap(&self, draw: &mut Draw) -> Swap {
+        let (a, b) = (self.patch(draw), self.patch(draw));
+        let patches = choose::rectangle(a, b, self.grid);
+        let (rows, cols) = (a.row.abs_diff(b.row) + 1, a.col.abs_diff(b.col) + 1);
+        let from = Patch::new(
+            draw.below(self.grid.rows + 1 - usize::from(rows)) as u16,
+            draw.below(self.grid.cols + 1 - usize::from(cols)) as u16,
+        );
+        Swap {
+            patches,
+            image: self.folder.path().join("other.png"),
+            from: draw.one_of(&[Some(from), None]),
+            layer: draw.below(self.n_layers),
+            enabled: true,
+            name: None,
         }
     }
 }

@@ -146,6 +146,7 @@ impl<'a> Bench<'a> {
                     layers: LayerRange::Blocks { first, last },
                     heads: Default::default(),
                     enabled: true,
+                    name: None,
                 })
             })
         };

@@ -200,7 +200,7 @@ pub fn is_on(session: &Session, patch: Patch) -> bool {
 pub fn is_marked(session: &Session, patch: Patch) -> bool {
     let ablates = |row: &Intervention| match row {
         Intervention::Ablation(a) => a.enabled && a.patches.contains(patch),
-        Intervention::AttentionKnockout(_) => false,
+        _ => false,
     };
     match session.view.tool {
         Tool::Select | Tool::Lasso => session.view.selection.contains(patch),

@@ -59,6 +59,13 @@ pub fn above_words(session: &Session, placed: &Placed, painter: &Painter) {
             dotted_contour(&keys, placed, color, painter);
         }
     }
+    for row in &session.experiment.interventions {
+        if let Some(patches) = edited_patches(row) {
+            let strength = if row.enabled() { 1.0 } else { 0.4 };
+            let color = over_picture::ACCENT.gamma_multiply(strength);
+            dotted_contour(&members(patches, placed.grid), placed, color, painter);
+        }
+    }
     let selected = members(&session.view.selection, placed.grid);
     // Opaque: the bars overlap at every cell.
     let underlay = over_picture::INK_DARK;
@@ -123,6 +130,22 @@ fn key_patches(keys: &TokenSet, grid: PatchGrid) -> Option<Vec<bool>> {
         TokenSet::Patches(set) => Some(members(set, grid)),
         TokenSet::Image | TokenSet::All => Some(vec![true; grid.len()]),
         TokenSet::System | TokenSet::Question | TokenSet::Last | TokenSet::Answer => None,
+    }
+}
+
+/// The patches that are edited rather than ablated: swapped, steered, erased from, scaled.
+fn edited_patches(row: &Intervention) -> Option<&PatchSet> {
+    let tokens = match row {
+        Intervention::Ablation(_) | Intervention::AttentionKnockout(_) => return None,
+        Intervention::Swap(swap) => return Some(&swap.patches),
+        Intervention::Steer(steer) => &steer.tokens,
+        Intervention::Erase(erase) => &erase.tokens,
+        Intervention::Scale(scale) => &scale.tokens,
+    };
+    match tokens {
+        TokenSet::Patches(patches) => Some(patches),
+        TokenSet::Image | TokenSet::All => Some(&PatchSet::All),
+        _ => None,
     }
 }
 
