@@ -15,6 +15,7 @@
 )]
 mod golden;
 #[path = "support/random_model.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
 mod random_model;
 
 use std::sync::Arc;
@@ -284,6 +285,7 @@ fn what_comes_from_a_patch_that_is_knocked_out_is_exactly_zero() {
             layers: "all".parse().unwrap(),
             heads: HeadSet::All,
             enabled: true,
+            name: None,
         };
         experiment.interventions = vec![Intervention::AttentionKnockout(knockout)];
         let trace = run(&mut engine(), &experiment, asking(QueryToken::Last, 1));
