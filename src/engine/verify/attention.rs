@@ -55,6 +55,7 @@ impl Work<'_> {
             layers: LayerRange::All,
             heads: HeadSet::All,
             enabled: true,
+            name: None,
         };
         let n = trace.layout.n_prompt;
         let keys = knockout.keys.positions(&trace.layout, n)?;

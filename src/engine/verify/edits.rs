@@ -26,6 +26,7 @@ pub(super) fn without_effect(trace: &Trace) -> Vec<Intervention> {
         layers: LayerRange::All,
         heads: HeadSet::All,
         enabled: true,
+        name: None,
     };
     vec![
         ablation(0),
@@ -61,6 +62,7 @@ pub(super) fn random(trace: &Trace, seed: u64) -> Vec<Intervention> {
         },
         heads: HeadSet::All,
         enabled: true,
+        name: None,
     };
     let mut rows = vec![Intervention::AttentionKnockout(knockout)];
     if seed % 3 != 0 {
