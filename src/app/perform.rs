@@ -70,6 +70,12 @@ impl PatchglassApp {
                     .interventions
                     .begin_knockout(&self.session.view.selection);
             }
+            A::SoloRow
+            | A::DuplicateRow
+            | A::RenameRow
+            | A::DeleteRow
+            | A::MoveRowUp
+            | A::MoveRowDown => self.change_row(&action),
             A::SelectAll
             | A::InvertSelection
             | A::GrowSelection
@@ -178,5 +184,22 @@ impl PatchglassApp {
                 gesture: None,
             });
         }
+    }
+
+    /// Changes the chosen row as a whole.
+    fn change_row(&mut self, action: &Action) {
+        let n = self.session.experiment.interventions.len();
+        let Some(row) = self.session.view.active_row.filter(|row| *row < n) else {
+            return;
+        };
+        self.commands.send(match action {
+            Action::SoloRow => Command::SoloIntervention(row),
+            Action::DuplicateRow => Command::DuplicateIntervention(row),
+            Action::DeleteRow => Command::RemoveIntervention(row),
+            Action::MoveRowUp if row > 0 => Command::MoveIntervention { row, to: row - 1 },
+            Action::MoveRowDown if row + 1 < n => Command::MoveIntervention { row, to: row + 1 },
+            Action::RenameRow => return self.panels.interventions.begin_rename(row),
+            _ => return,
+        });
     }
 }

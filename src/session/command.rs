@@ -41,6 +41,18 @@ pub enum Command {
         on: bool,
     },
     RemoveIntervention(usize),
+    /// Switches every other row off; where they are off already, all on.
+    SoloIntervention(usize),
+    DuplicateIntervention(usize),
+    RenameIntervention {
+        row: usize,
+        name: String,
+    },
+    /// Moves a row to another place of the list.
+    MoveIntervention {
+        row: usize,
+        to: usize,
+    },
     ClearInterventions,
     Undo,
     Redo,

@@ -8,6 +8,7 @@ pub mod file;
 mod history;
 mod inside_view;
 mod reading;
+mod rows;
 mod selecting;
 mod sweep_settings;
 mod update;

@@ -1,6 +1,6 @@
 //! `update(session, command) -> effects`: the only place where a session changes. Pure: no clock, no file, no run.
 
-use super::{Command, GestureId, Session, selecting};
+use super::{Command, GestureId, Session, rows, selecting};
 use crate::index::{Patch, PatchSet};
 use crate::spec::{Ablation, Experiment, Intervention, Readout};
 
@@ -35,6 +35,10 @@ pub fn update(session: &mut Session, command: Command) -> Effects {
             }
         }),
         C::RemoveIntervention(row) => remove(session, row),
+        C::SoloIntervention(_)
+        | C::DuplicateIntervention(_)
+        | C::RenameIntervention { .. }
+        | C::MoveIntervention { .. } => rows::update(session, command),
         C::ClearInterventions => {
             session.view.active_row = None;
             edit(session, None, |e| e.interventions.clear())
@@ -80,7 +84,7 @@ fn update_view(session: &mut Session, command: Command) {
 }
 
 /// Changes the experiment, remembers the value before, and asks for a run; unless nothing changed.
-fn edit(
+pub(super) fn edit(
     session: &mut Session,
     gesture: Option<GestureId>,
     change: impl FnOnce(&mut Experiment),

@@ -6,6 +6,7 @@ use egui::{Align, Button, Frame, Layout, Margin, RichText, Stroke, Ui, vec2};
 
 use super::ViewCtx;
 use super::ablation_form::AblationForm;
+use super::edit_form::{EditForm, more_rows};
 use super::forms::facts;
 use super::knockout_form::KnockoutForm;
 use super::shortcuts::{Action, Actions, entry};
@@ -25,6 +26,11 @@ pub struct InterventionsPanel {
     /// A knockout that is being set up.
     new_knockout: Option<AttentionKnockout>,
     new_form: KnockoutForm,
+    edit: EditForm,
+    /// The row that is being renamed, and its new name.
+    renamed: Option<(usize, String)>,
+    /// The blocks of the next knockout by a preset.
+    window: LayerRange,
 }
 
 impl InterventionsPanel {
@@ -33,9 +39,11 @@ impl InterventionsPanel {
             self.edited = ctx.session.view.active_row;
             self.ablation = AblationForm::default();
             self.knockout = KnockoutForm::default();
+            self.edit = EditForm::default();
         }
         let rows = &ctx.session.experiment.interventions;
         selection_buttons(ctx, ui, actions);
+        more_rows(ctx, ui, &mut self.window);
         self.new_knockout(ctx, ui);
         if rows.is_empty() && self.new_knockout.is_none() {
             let text = "Nothing is ablated or knocked out. Click a patch of the picture, or select patches and use the buttons above.";
@@ -62,6 +70,33 @@ impl InterventionsPanel {
     /// Whether a file that was chosen for the edited row is a mean rather than a picture.
     pub fn wants_mean_file(&self, a: &Ablation) -> bool {
         self.ablation.wants_mean_file(a)
+    }
+
+    /// Opens the field for the name of a row.
+    pub fn begin_rename(&mut self, row: usize) {
+        self.renamed = Some((row, String::new()));
+    }
+
+    /// The field for the name, in the place of the row; `false` where the row is not being renamed.
+    fn rename(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui, at: usize) -> bool {
+        let Some((_, name)) = self.renamed.as_mut().filter(|(row, _)| *row == at) else {
+            return false;
+        };
+        let edit = egui::TextEdit::singleline(name).hint_text("name; empty for none");
+        let response = ui
+            .add(edit.desired_width(f32::INFINITY))
+            .accessible_name(format!("Name of intervention {}", at + 1));
+        if response.lost_focus() {
+            let name = std::mem::take(name);
+            if !ui.input(|i| i.key_pressed(egui::Key::Escape)) {
+                ctx.commands
+                    .send(Command::RenameIntervention { row: at, name });
+            }
+            self.renamed = None;
+        } else {
+            response.request_focus();
+        }
+        true
     }
 
     fn new_knockout(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui) {
@@ -100,6 +135,9 @@ impl InterventionsPanel {
         let active = ctx.session.view.active_row == Some(at);
         card(ctx, active).show(ui, |ui| {
             ui.set_width(ui.available_width());
+            if self.rename(ctx, ui, at) {
+                return;
+            }
             title(ctx, ui, at, row, active);
             limits(ctx, ui, row);
             if active {
@@ -126,7 +164,7 @@ impl InterventionsPanel {
                 let edit = self.knockout.ui(ctx, ui, k);
                 edit.map(|(k, gesture)| (Intervention::AttentionKnockout(k), gesture))
             }
-            _ => None,
+            row => self.edit.ui(ctx, ui, row),
         };
         if let Some((to, gesture)) = edit {
             ctx.commands.send(Command::SetIntervention {
@@ -152,6 +190,37 @@ fn selection_buttons(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
             );
         }
     });
+}
+
+/// What can be done with a row as a whole.
+fn row_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, at: usize) {
+    let n = ctx.session.experiment.interventions.len();
+    let button = ui.menu_button("…", |ui| {
+        let mut item = |action: Action, enabled: bool, command: Command| {
+            let entry = entry(&action);
+            let label = entry.map_or("", |e| e.label);
+            let key = entry.map_or_else(String::new, |e| e.key_text(ui.ctx()));
+            let button = ui.add_enabled(enabled, Button::new(label).shortcut_text(key));
+            let tip = entry.map_or("", |e| e.tooltip);
+            if button.on_hover_text(tip).clicked() {
+                ctx.commands.send(command);
+                ui.close();
+            }
+        };
+        let moved = |to| Command::MoveIntervention { row: at, to };
+        item(Action::SoloRow, n > 1, Command::SoloIntervention(at));
+        item(
+            Action::DuplicateRow,
+            true,
+            Command::DuplicateIntervention(at),
+        );
+        item(Action::MoveRowUp, at > 0, moved(at.saturating_sub(1)));
+        item(Action::MoveRowDown, at + 1 < n, moved(at + 1));
+    });
+    button
+        .response
+        .accessible_name(format!("More about intervention {}", at + 1))
+        .on_hover_text("Alone, twice, up or down; a name by F2");
 }
 
 /// The frame of a row; the chosen one is outlined in the accent.
@@ -185,6 +254,7 @@ fn title(ctx: &ViewCtx<'_>, ui: &mut Ui, at: usize, row: &Intervention, active: 
             if remove.on_hover_text("Remove this row").clicked() {
                 ctx.commands.send(Command::RemoveIntervention(at));
             }
+            row_menu(ctx, ui, at);
             ui.with_layout(Layout::top_down(Align::Min), |ui| {
                 words(ctx, ui, at, row, active);
             });
@@ -194,7 +264,11 @@ fn title(ctx: &ViewCtx<'_>, ui: &mut Ui, at: usize, row: &Intervention, active: 
 
 /// What the row does, as text that chooses the row when it is clicked.
 fn words(ctx: &ViewCtx<'_>, ui: &mut Ui, at: usize, row: &Intervention, active: bool) {
-    let text = RichText::new(describe(row, facts(ctx)));
+    let said = describe(row, facts(ctx));
+    let text = RichText::new(match row.name() {
+        Some(name) => format!("{name}: {said}"),
+        None => said,
+    });
     let text = if row.enabled() { text } else { text.weak() };
     // As high as the check box beside it.
     ui.add_space(3.0);

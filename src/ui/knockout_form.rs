@@ -215,6 +215,16 @@ fn presets(ui: &mut Ui, layers: LayerRange, n_layers: usize) -> Option<LayerRang
             chosen = Some(range);
         }
     }
+    ui.menu_button("paper’s", |ui| {
+        for (label, range) in super::paper_presets::windows(n_layers) {
+            if ui.selectable_label(layers == range, label).clicked() {
+                chosen = Some(range);
+                ui.close();
+            }
+        }
+    })
+    .response
+    .on_hover_text("The windows of the paper, scaled where the model has another depth");
     chosen.filter(|range| *range != layers)
 }
 

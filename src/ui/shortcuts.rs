@@ -36,6 +36,12 @@ pub enum Action {
     RedoSelection,
     AblateSelection,
     KnockOutSelection,
+    SoloRow,
+    DuplicateRow,
+    RenameRow,
+    DeleteRow,
+    MoveRowUp,
+    MoveRowDown,
     AblateTool,
     SelectTool,
     LassoTool,
@@ -100,6 +106,10 @@ const fn ctrl_shift(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(CTRL_SHIFT, key)
 }
 
+const fn alt(key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(Modifiers::ALT, key)
+}
+
 const fn plain(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(Modifiers::NONE, key)
 }
@@ -143,6 +153,12 @@ pub const TABLE: &[Entry] = table! {
     RedoSelection, "Redo selection", "Make the change of the selection again", [ctrl_shift(Key::U)], NotTyping;
     AblateSelection, "Ablate selection", "Replace the selected patches by the mean of the picture's patches", [ctrl(Key::E)], NotTyping;
     KnockOutSelection, "Knock out selection…", "Stop tokens from attending to the selected patches", [ctrl(Key::K)], NotTyping;
+    SoloRow, "Solo", "Switch every row but the chosen one off, or all on again", [plain(Key::O)], NotTyping;
+    DuplicateRow, "Duplicate", "Put a copy of the chosen row below it", [ctrl(Key::D)], NotTyping;
+    RenameRow, "Rename", "Give the chosen row a name", [plain(Key::F2)], NotTyping;
+    DeleteRow, "Delete row", "Remove the chosen row", [plain(Key::Delete)], NotTyping;
+    MoveRowUp, "Move up", "Move the chosen row up in the list", [alt(Key::ArrowUp)], NotTyping;
+    MoveRowDown, "Move down", "Move the chosen row down in the list", [alt(Key::ArrowDown)], NotTyping;
     AblateTool, "Ablate", "Click or drag over patches to ablate or restore them", [plain(Key::A)], NotTyping;
     SelectTool, "Select", "Click or drag over patches to select them; Shift for a rectangle, Alt to deselect", [plain(Key::S)], NotTyping;
     LassoTool, "Lasso", "Draw a line around patches to select them; with Alt, to deselect them", [plain(Key::L)], NotTyping;
@@ -201,6 +217,8 @@ fn key_text(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> String {
     let key = match shortcut.logical_key {
         Key::ArrowLeft => "Left",
         Key::ArrowRight => "Right",
+        Key::ArrowUp => "Up",
+        Key::ArrowDown => "Down",
         Key::Period => ".",
         Key::OpenBracket => "[",
         Key::CloseBracket => "]",
