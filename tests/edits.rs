@@ -336,3 +336,47 @@ fn what_the_model_does_not_have_is_said_with_its_row() {
         assert!(!words.starts_with("layer") || error.contains("interventions[0]"));
     }
 }
+
+/// A control is what a whole run of the same rows on those random patches makes of the clean answer.
+#[test]
+fn controls_are_runs_on_random_patches() {
+    let mut n_runs = 0;
+    for seed in 0..12 {
+        let mut draw = Draw::new(9300 + seed);
+        let model = RandomModel::new(&mut draw);
+        let row = Intervention::Ablation(model.ablation(&mut draw));
+        let mut session = Session::new(with(&model, row));
+        let seeds = vec![seed, seed + 100];
+        session.readout.control = Some(patchglass::spec::ControlSpec {
+            seeds: seeds.clone(),
+        });
+        let ask = |session: &Session, engine: &mut Engine| {
+            let spec = session.run_spec(RunId(1));
+            engine.run(&spec, &mut golden::Deaf).unwrap()
+        };
+        let mut fast = engine(false);
+        let trace = ask(&session, &mut fast);
+        let control = trace.insight.control.clone();
+        let Some(drawn) = session.experiment.control(seeds[0], model.grid) else {
+            assert!(control.is_none(), "all patches: there is nothing to draw");
+            continue;
+        };
+        let control = control.unwrap();
+        assert_eq!(control.seeds, seeds);
+        let verdict = control.verdict.unwrap();
+        let clean = &trace.baseline.answer;
+        assert_eq!(verdict.clean, clean.probs[verdict.token]);
+        assert_eq!(verdict.id, clean.ids[verdict.token]);
+        let whole = ask(&Session::new(drawn), &mut engine(true));
+        let expected = &whole.insight.comparison.as_ref().unwrap().forced;
+        for (a, b) in control.runs[0].probs.iter().zip(&expected.probs) {
+            assert!((a - b).abs() < 1e-4, "seed {seed}: {a} and {b}");
+        }
+        assert_eq!(control.runs[0].best_ids, expected.best_ids);
+        // The same seeds again are not computed again; without them there is none.
+        session.readout.control = None;
+        assert!(ask(&session, &mut fast).insight.control.is_none());
+        n_runs += 1;
+    }
+    assert!(n_runs >= 6);
+}

@@ -70,6 +70,11 @@ impl PatchglassApp {
                     .interventions
                     .begin_knockout(&self.session.view.selection);
             }
+            A::Control => {
+                let on = self.session.readout.control.is_some();
+                let control = (!on).then(crate::spec::ControlSpec::default);
+                self.commands.send(Command::SetControl(control));
+            }
             A::SoloRow
             | A::DuplicateRow
             | A::RenameRow

@@ -17,6 +17,8 @@ pub struct Insight {
     pub asked: Readout,
     /// `None` until both answers are there, and where nothing is switched on.
     pub comparison: Option<Arc<Comparison>>,
+    /// Where the readout asks for it, and there are patches to draw.
+    pub control: Option<Arc<Control>>,
     pub clean: Inside,
     /// The same as `clean` where nothing is switched on.
     pub edited: Inside,
@@ -62,6 +64,81 @@ pub struct Forced {
     /// The token that the edited run would have chosen there, and its probability.
     pub best_ids: Vec<u32>,
     pub best_probs: Vec<f32>,
+}
+
+/// The same interventions on as many patches by chance, one run a seed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Control {
+    pub seeds: Vec<u64>,
+    /// The clean answer under each. `[seed]`
+    pub runs: Vec<Forced>,
+    pub verdict: Option<Verdict>,
+}
+
+/// What the edit and its controls do to one token of the clean answer: the first that the edit changes, else the one
+/// that loses most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// Which token of the clean answer, from 0.
+    pub token: usize,
+    pub id: u32,
+    /// Probability in the clean run, under the edit, and under the controls: mean, least, most.
+    pub clean: f32,
+    pub edited: f32,
+    pub mean: f32,
+    pub least: f32,
+    pub most: f32,
+    /// Whether the edit makes another token likelier there, and under how many of the controls that happens.
+    pub flipped: bool,
+    pub n_flipped: usize,
+}
+
+impl Control {
+    /// `clean` are the probabilities of the clean answer's tokens in the clean run.
+    pub fn new(seeds: Vec<u64>, runs: Vec<Forced>, edited: &Forced, clean: &[f32]) -> Self {
+        let verdict = Verdict::of(&runs, edited, clean);
+        Self {
+            seeds,
+            runs,
+            verdict,
+        }
+    }
+}
+
+impl Forced {
+    fn flips(&self, token: usize) -> bool {
+        self.best_ids.get(token) != self.ids.get(token)
+    }
+}
+
+impl Verdict {
+    fn of(runs: &[Forced], edited: &Forced, clean: &[f32]) -> Option<Self> {
+        let tokens = 0..edited.ids.len().min(clean.len());
+        let lost = |token: &usize| clean[*token] - edited.probs[*token];
+        let most_lost = || {
+            let by_loss = |a: &usize, b: &usize| lost(a).total_cmp(&lost(b));
+            tokens.clone().max_by(by_loss)
+        };
+        let token = tokens
+            .clone()
+            .find(|at| edited.flips(*at))
+            .or_else(most_lost)?;
+        let probs: Vec<f32> = runs.iter().map(|run| run.probs[token]).collect();
+        if probs.is_empty() {
+            return None;
+        }
+        Some(Self {
+            token,
+            id: edited.ids[token],
+            clean: clean[token],
+            edited: edited.probs[token],
+            mean: probs.iter().sum::<f32>() / probs.len() as f32,
+            least: probs.iter().copied().fold(f32::INFINITY, f32::min),
+            most: probs.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+            flipped: edited.flips(token),
+            n_flipped: runs.iter().filter(|run| run.flips(token)).count(),
+        })
+    }
 }
 
 /// Where one position looks, in every head of every block.

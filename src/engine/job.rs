@@ -97,6 +97,10 @@ impl Job<'_> {
         Insight {
             asked: self.spec.readout.clone(),
             comparison: edited.and_then(|state| state.comparison.clone()),
+            control: edited.and_then(|state| {
+                let asked = self.spec.readout.control.as_ref()?;
+                state.control.clone().filter(|c| c.seeds == asked.seeds)
+            }),
             clean: inside(clean),
             edited: match self.has_edits {
                 true => inside(edited),

@@ -60,6 +60,7 @@ pub enum Stage {
     Encoding,
     CleanRun,
     EditedRun,
+    Control,
     Lens,
     Answer,
     /// Attention and attribution.
@@ -78,6 +79,7 @@ impl Stage {
             Self::Encoding => "encoding the picture",
             Self::CleanRun => "clean run",
             Self::EditedRun => "edited run",
+            Self::Control => "control runs on random patches",
             Self::Lens => "reading the words",
             Self::Answer => "answering",
             Self::Inside => "looking inside",

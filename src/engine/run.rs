@@ -3,6 +3,7 @@
 //! A run is a pure function of weights, picture and experiment; what is kept (model, encoded picture, clean run, last
 //! edited run) is keyed by exactly those and only saves time. No threads here, no windows.
 
+mod control;
 mod extras;
 mod look;
 mod noise;
@@ -164,6 +165,7 @@ impl Engine {
             self.answer(&mut job, which, monitor)?;
         }
         self.compare(&job, monitor)?;
+        self.control(&job, monitor)?;
         self.look_inside(&job, monitor)?;
         self.read_rest(&mut job, &shown, monitor)?;
         self.read_extras(&mut job, &shown, monitor)?;

@@ -13,7 +13,7 @@ use candle_core::{Device, Tensor};
 pub(super) use self::step::CancelCheck;
 use self::step::StepRecorder;
 use super::inside::Looked;
-use super::insight::Comparison;
+use super::insight::{Comparison, Control};
 use super::plan::Plan;
 use super::protocol::{Event, Monitor, RunId, Stage};
 use super::trace::{LevelReadout, RunReadout};
@@ -43,6 +43,8 @@ pub(super) struct RunState {
     pub looked: Looked,
     /// What it does to the clean run's answer; of edited runs alone.
     pub comparison: Option<Arc<Comparison>>,
+    /// The same edit on random patches, where it was asked for.
+    pub control: Option<Arc<Control>>,
     /// First row of each level that is not a copy of the run that this one went on from. `[level]`
     pub changed_from: Vec<usize>,
     /// Keys and values of the prompt, for runs that go on from this one.
@@ -274,6 +276,7 @@ impl RunState {
             share: 1.0,
             looked: Looked::default(),
             comparison: None,
+            control: None,
             changed_from,
             prompt_cache,
             cache,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::insight::{AttentionFile, AttributionFile};
-use crate::engine::insight::{Comparison, Inside};
+use crate::engine::insight::{Comparison, Control, Inside};
 use crate::engine::trace::{LevelReadout, RunReadout, Timing, Trace, WordToken};
 
 /// The whole file.
@@ -17,6 +17,9 @@ pub struct ResultFile<'a> {
     /// What the edit does to the clean answer; only where something is switched on.
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<&'a Comparison>,
+    /// Where the readout asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control: Option<&'a Control>,
     timing_ms: TimingMs,
 }
 
@@ -145,6 +148,7 @@ impl<'a> ResultFile<'a> {
             baseline: run(&trace.baseline, trace, &trace.insight.clean),
             edited: run(&trace.edited, trace, &trace.insight.edited),
             comparison: trace.insight.comparison.as_deref(),
+            control: trace.insight.control.as_deref(),
             timing_ms: timing(&trace.timing),
         }
     }

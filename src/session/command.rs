@@ -7,7 +7,9 @@ use super::reading::ReadingView;
 use super::sweep_settings::SweepSettings;
 use super::view_state::{HeatKind, Tool};
 use crate::index::{Patch, PatchGrid, PatchSet};
-use crate::spec::{AttentionSpec, AttributionSpec, Crop, Intervention, ModelSource, PictureSource};
+use crate::spec::{
+    AttentionSpec, AttributionSpec, ControlSpec, Crop, Intervention, ModelSource, PictureSource,
+};
 
 /// Edits with the same gesture are one undo step, e.g. all patches of one drag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +64,8 @@ pub enum Command {
     SetWord(String),
     /// Compares all patches with this one.
     SetSimilar(Option<Patch>),
+    /// The same interventions on random patches beside every result, or not.
+    SetControl(Option<ControlSpec>),
     /// Reads attention from a token, or no longer.
     ReadAttention(Option<AttentionSpec>),
     /// Reads what a logit is made of, or no longer.

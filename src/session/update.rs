@@ -47,6 +47,11 @@ pub fn update(session: &mut Session, command: Command) -> Effects {
         C::Redo => travel(session, false),
         C::Rerun => Effects { rerun: true },
         C::SetWord(word) => set_word(session, &word),
+        C::SetControl(control) => {
+            let rerun = session.readout.control != control;
+            session.readout.control = control;
+            Effects { rerun }
+        }
         C::SetSimilar(patch) => {
             let rerun = session.readout.similar_to != patch;
             session.readout.similar_to = patch;

@@ -3,6 +3,7 @@
 //! Nothing here runs anything or touches a file. The session edits it, the engine reads it, and the session file
 //! is made of it: the serde forms below are the contract's words.
 
+mod control;
 mod inside;
 mod intervention;
 mod sweep;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::index::Patch;
 
+pub use control::ControlSpec;
 pub use inside::{AttentionSpec, AttributionSpec, HeadMap};
 pub use intervention::{
     Ablation, AttentionKnockout, Erase, Intervention, Replacement, Scale, Steer, Swap, WordVector,
@@ -101,6 +103,9 @@ pub struct Readout {
     /// Also the cosine to the input embeddings. Costs as much as the lens.
     #[serde(skip_serializing_if = "is_off")]
     pub cosine: bool,
+    /// Also the same interventions on random patches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlSpec>,
 }
 
 fn is_off(on: &bool) -> bool {
@@ -120,6 +125,7 @@ impl Default for Readout {
             all_tokens: false,
             divergence: false,
             cosine: false,
+            control: None,
         }
     }
 }

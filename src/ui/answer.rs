@@ -93,6 +93,7 @@ impl AnswerPanel {
             self.lines_after,
         );
         self.lines_after = lines.max(self.lines_after);
+        super::control_view::ui(ctx, ui);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod answer_diff;
 pub mod attention_panel;
 pub mod attribution_panel;
 mod candidates;
+mod control_view;
 pub mod draft;
 mod edit_form;
 mod forms;

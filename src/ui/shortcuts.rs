@@ -36,6 +36,7 @@ pub enum Action {
     RedoSelection,
     AblateSelection,
     KnockOutSelection,
+    Control,
     SoloRow,
     DuplicateRow,
     RenameRow,
@@ -153,6 +154,7 @@ pub const TABLE: &[Entry] = table! {
     RedoSelection, "Redo selection", "Make the change of the selection again", [ctrl_shift(Key::U)], NotTyping;
     AblateSelection, "Ablate selection", "Replace the selected patches by the mean of the picture's patches", [ctrl(Key::E)], NotTyping;
     KnockOutSelection, "Knock out selection…", "Stop tokens from attending to the selected patches", [ctrl(Key::K)], NotTyping;
+    Control, "Control on random patches", "Beside every result: the same interventions on as many random patches, five times", [plain(Key::K)], NotTyping;
     SoloRow, "Solo", "Switch every row but the chosen one off, or all on again", [plain(Key::O)], NotTyping;
     DuplicateRow, "Duplicate", "Put a copy of the chosen row below it", [ctrl(Key::D)], NotTyping;
     RenameRow, "Rename", "Give the chosen row a name", [plain(Key::F2)], NotTyping;

@@ -146,6 +146,8 @@ fn edit_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
     ui.separator();
     menu_item(ui, actions, Action::Rerun, true);
     menu_item(ui, actions, Action::Sweep, ctx.trace.is_some());
+    let controlled = session.readout.control.is_some();
+    menu_check(ui, actions, Action::Control, controlled);
     let busy = ctx.progress.is_some() || ctx.sweeps.state != SweepState::Idle;
     menu_item(ui, actions, Action::Stop, busy);
 }
