@@ -60,6 +60,21 @@ pub enum Command {
     Redo,
     /// A run again with nothing changed, e.g. after a file was mended.
     Rerun,
+    // Runs that are kept by name.
+    /// Keeps the experiment as it is; `made` is the time, in seconds since 1970.
+    KeepRun {
+        name: String,
+        made: u64,
+    },
+    RenameRun {
+        at: usize,
+        name: String,
+    },
+    DeleteRun(usize),
+    /// Brings the run back that was deleted last.
+    BringBackRun,
+    /// Goes back to a kept run, from 0; undoable, leads to a run.
+    ShowRun(usize),
     // What is read.
     SetWord(String),
     /// Compares all patches with this one.
@@ -78,6 +93,8 @@ pub enum Command {
     ShowGrid(bool),
     ShowWords(bool),
     ShowClean(bool),
+    /// Before, after and difference side by side.
+    Compare(bool),
     SelectPatch {
         patch: Patch,
         on: bool,

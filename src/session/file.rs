@@ -3,11 +3,14 @@
 //! Paths in the file are relative to it; in memory they are joined with its folder. Unknown fields and higher
 //! versions are errors. The undo history is not saved. Only this file of the module touches the disk.
 
+mod runs;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Session, ViewState};
+use self::runs::SavedRunV1;
+use super::{SavedRuns, Session, ViewState};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::spec::{Crop, Decode, Experiment, Intervention, ModelSource, PictureSource, Readout};
@@ -47,6 +50,9 @@ struct SessionFileV1 {
     decode: Decode,
     #[serde(default)]
     view: ViewState,
+    /// Runs that are kept by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<SavedRunV1>,
 }
 
 fn version() -> u64 {
@@ -125,6 +131,7 @@ fn without_position(error: &serde_json::Error) -> String {
 
 impl SessionFileV1 {
     fn into_session(self, folder: &Path) -> Session {
+        let runs = self.runs.into_iter().map(|run| run.into_run(folder));
         let experiment = Experiment {
             model: with_mmproj(
                 model_source(&self.model, folder),
@@ -141,6 +148,7 @@ impl SessionFileV1 {
         Session {
             readout: self.readout,
             view: self.view,
+            runs: SavedRuns::new(runs.collect()),
             ..Session::new(experiment)
         }
     }
@@ -196,7 +204,9 @@ fn map_paths(rows: Vec<Intervention>, change: impl Fn(&Path) -> PathBuf) -> Vec<
 /// The folder is missing, the disk is full, or the file may not be written.
 pub fn save(session: &Session, path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    if session.experiment.picture == PictureSource::Demo {
+    let kept = session.runs.list.iter().map(|run| &run.experiment);
+    let mut experiments = kept.chain([&session.experiment]);
+    if experiments.any(|experiment| experiment.picture == PictureSource::Demo) {
         let picture = folder.join(DEMO_PICTURE_NAME);
         if !picture.exists() {
             files::write_atomically(&picture, crate::demo::PICTURE)?;
@@ -211,26 +221,14 @@ pub fn save(session: &Session, path: &Path) -> Result<()> {
 /// A path that is not valid Unicode cannot stand in JSON.
 pub fn to_text(session: &Session, folder: &Path) -> Result<String> {
     let experiment = &session.experiment;
-    let model = match &experiment.model {
-        ModelSource::Demo => demo(),
-        ModelSource::Hub(id) => id.clone(),
-        ModelSource::Folder(path) | ModelSource::Gguf { model: path, .. } => {
-            text_of(&relative(path, folder))?
-        }
-    };
-    let mmproj = match &experiment.model {
-        ModelSource::Gguf { mmproj, .. } => mmproj.as_deref(),
-        _ => None,
-    };
-    let mmproj = mmproj.map(|path| text_of(&relative(path, folder)));
-    let image = match &experiment.picture {
-        PictureSource::Demo => DEMO_PICTURE_NAME.to_owned(),
-        PictureSource::File(path) => text_of(&relative(path, folder))?,
-    };
+    let (model, mmproj) = runs::model_texts(&experiment.model, folder)?;
+    let image = runs::image_text(&experiment.picture, folder)?;
+    let saved = session.runs.list.iter();
+    let saved = saved.map(|run| SavedRunV1::of(run, folder));
     let file = SessionFileV1 {
         version: VERSION,
         model,
-        mmproj: mmproj.transpose()?,
+        mmproj,
         image,
         crop: experiment.crop,
         template: experiment.template.clone(),
@@ -240,6 +238,7 @@ pub fn to_text(session: &Session, folder: &Path) -> Result<String> {
         readout: session.readout.clone(),
         decode: experiment.decode,
         view: session.view.clone(),
+        runs: saved.collect::<Result<_>>()?,
     };
     serde_json::to_string_pretty(&file).map_err(Error::internal)
 }
@@ -268,7 +267,7 @@ fn relative(path: &Path, folder: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{HeatKind, SweepSettings};
+    use crate::session::{Command, HeatKind, SweepSettings};
     use crate::spec::{Replacement, SweepKind};
 
     const TEXT: &str = r#"{"version": 1, "image": "a/b.png", "prompt": "What?", "model": "owner/name",
@@ -329,6 +328,22 @@ mod tests {
         let text = TEXT.replace("r1c1", "r1");
         let error = parse(&text, Path::new("s.json")).unwrap_err().to_string();
         assert!(error.contains("interventions[0]"), "{error}");
+    }
+
+    #[test]
+    fn kept_runs_are_saved_with_relative_paths() {
+        let mut session = parse(TEXT, Path::new("folder/s.json")).unwrap();
+        let name = "before".to_owned();
+        crate::session::update(&mut session, Command::KeepRun { name, made: 1_700 });
+        let text = to_text(&session, Path::new("folder")).unwrap();
+        assert!(text.contains("\"a/b.png\"") && !text.contains("folder"));
+        assert_eq!(parse(&text, Path::new("folder/s.json")).unwrap(), session);
+        let text = text.replace("\"made\"", "\"colour\"");
+        let error = parse(&text, Path::new("s.json")).unwrap_err().to_string();
+        assert!(
+            error.contains("runs[0]") && error.contains("colour"),
+            "{error}"
+        );
     }
 
     #[test]

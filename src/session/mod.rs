@@ -9,6 +9,7 @@ mod history;
 mod inside_view;
 mod reading;
 mod rows;
+mod saved_runs;
 mod selecting;
 mod sweep_settings;
 mod update;
@@ -18,6 +19,7 @@ pub use command::{Command, GestureId};
 pub use history::History;
 pub use inside_view::InsideView;
 pub use reading::{Colours, LensKind, ReadingView, Scale, TableRows, WordUnit};
+pub use saved_runs::{SavedRun, SavedRuns};
 pub use selecting::Selecting;
 pub use sweep_settings::{Measure, SweepSettings};
 pub use update::{Effects, update};
@@ -36,6 +38,8 @@ pub struct Session {
     /// Saved, not undoable.
     pub view: ViewState,
     pub history: History<Experiment>,
+    /// Runs that are kept by name, saved with the session.
+    pub runs: SavedRuns,
     /// Steps of the selection have an undo of their own: they change no result.
     pub selecting: History<Selecting>,
     /// The grid of the loaded model, once known; painting needs it.

@@ -1,6 +1,6 @@
 //! `update(session, command) -> effects`: the only place where a session changes. Pure: no clock, no file, no run.
 
-use super::{Command, GestureId, Session, rows, selecting};
+use super::{Command, GestureId, Session, rows, saved_runs, selecting};
 use crate::index::{Patch, PatchSet};
 use crate::spec::{Ablation, Experiment, Intervention, Readout};
 
@@ -46,6 +46,13 @@ pub fn update(session: &mut Session, command: Command) -> Effects {
         C::Undo => travel(session, true),
         C::Redo => travel(session, false),
         C::Rerun => Effects { rerun: true },
+        C::ShowRun(at) => match session.runs.list.get(at).cloned() {
+            Some(run) => {
+                session.view.active_row = None;
+                edit(session, None, |e| *e = run.experiment)
+            }
+            None => Effects::default(),
+        },
         C::SetWord(word) => set_word(session, &word),
         C::SetControl(control) => {
             let rerun = session.readout.control != control;
@@ -60,7 +67,8 @@ pub fn update(session: &mut Session, command: Command) -> Effects {
         C::ReadAttention(spec) => read(session, |readout| readout.attention = spec),
         C::ReadAttribution(spec) => read(session, |readout| readout.attribution = spec),
         view => {
-            if let Some(other) = selecting::update(session, view) {
+            let other = saved_runs::update(session, view);
+            if let Some(other) = other.and_then(|other| selecting::update(session, other)) {
                 update_view(session, other);
             }
             Effects::default()
@@ -79,6 +87,7 @@ fn update_view(session: &mut Session, command: Command) {
         C::ShowGrid(on) => view.show_grid = on,
         C::ShowWords(on) => view.show_words = on,
         C::ShowClean(on) => view.show_clean = on,
+        C::Compare(on) => view.compare = on,
         C::SetActiveRow(row) => view.active_row = row,
         C::SetSweep(sweep) => view.sweep = sweep,
         C::SetReading(reading) => view.reading = reading,

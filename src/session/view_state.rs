@@ -79,6 +79,9 @@ pub struct ViewState {
     pub show_words: bool,
     /// Show the clean run in place of the edited one.
     pub show_clean: bool,
+    /// Before, after and difference stand side by side.
+    #[serde(skip_serializing_if = "is_default")]
+    pub compare: bool,
     pub selection: PatchSet,
     /// In the order in which they were kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -108,6 +111,7 @@ impl Default for ViewState {
             show_grid: true,
             show_words: true,
             show_clean: false,
+            compare: false,
             selection: PatchSet::default(),
             selections: Vec::new(),
             active_row: None,

@@ -1,0 +1,133 @@
+//! The answer before, given to the edited run word by word: how likely each of its words still is, and whether it flips.
+//!
+//! It reads the comparison of a trace and sends nothing.
+
+use egui::{Color32, FontId, Rect, RichText, Sense, Stroke, Ui, pos2, vec2};
+
+use super::inside_view::{self, Found};
+use super::theme::GRID;
+use super::{ViewCtx, labels, style};
+use crate::engine::insight::Comparison;
+
+/// Height of a column of bars, of the words below, and the least width of a column.
+const BAR: f32 = 40.0;
+const WORD: f32 = 16.0;
+const LEAST: f32 = 30.0;
+
+/// Where anything is switched on; without interventions there is nothing to compare.
+pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui) {
+    if ctx.session.experiment.active().next().is_none()
+        || ctx.session.experiment.decode.max_new_tokens == 0
+    {
+        return;
+    }
+    ui.add_space(GRID);
+    let found = inside_view::comparison(ctx);
+    let state = found.as_ref().map_or_else(|| waiting(ctx), |f| verdict(f.what));
+    ui.horizontal_wrapped(|ui| {
+        ui.label(RichText::new("before, under the edit").small().strong());
+        ui.label(RichText::new(state).small().color(ctx.theme.text_weak))
+            .on_hover_text(
+                "KL: how far the distribution of the first answer token moves, in nats (clean from edited); 0 for no change",
+            );
+    });
+    let n = found.as_ref().map_or(0, |found| found.what.forced.ids.len());
+    let per_row = ((ui.available_width() / LEAST) as usize).max(1);
+    let rows = n.div_ceil(per_row).max(1);
+    let size = vec2(ui.available_width(), rows as f32 * (BAR + WORD + GRID));
+    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+    let name = "Answer before, under the edit";
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, name));
+    let Some(found) = found else { return };
+    if found.stale {
+        ui.multiply_opacity(0.6);
+    }
+    let text = (0..n).map(|at| line(&found, at)).collect::<Vec<_>>();
+    ui.ctx()
+        .accesskit_node_builder(response.id, |node| node.set_value(text.join("; ")));
+    let width = (rect.width() / per_row.min(n.max(1)) as f32).min(64.0);
+    for at in 0..n {
+        let (row, column) = (at / per_row, at % per_row);
+        let corner = vec2(column as f32 * width, row as f32 * (BAR + WORD + GRID));
+        let place = Rect::from_min_size(rect.min + corner, vec2(width - GRID, BAR + WORD));
+        column_of(ctx, ui, &found, at, place);
+        let id = response.id.with(at);
+        ui.interact(place, id, Sense::hover())
+            .on_hover_text(line(&found, at));
+    }
+}
+
+fn waiting(ctx: &ViewCtx<'_>) -> String {
+    match (ctx.error, ctx.progress.is_some()) {
+        (Some(_), _) => "the run failed".to_owned(),
+        (None, true) => "waiting for the answers".to_owned(),
+        (None, false) => "no run yet".to_owned(),
+    }
+}
+
+/// `flipped · KL .271 nats`
+fn verdict(comparison: &Comparison) -> String {
+    let flipped = match comparison.flipped {
+        true => "flipped",
+        false => "not flipped",
+    };
+    let kl = labels::number(comparison.next_token_kl);
+    format!("{flipped} · KL of the first token {kl} nats")
+}
+
+/// One token in words.
+fn line(found: &Found<'_, Comparison>, at: usize) -> String {
+    let forced = &found.what.forced;
+    let vocabulary = &found.trace.model.vocabulary;
+    let before = found.trace.baseline.answer.probs.get(at).copied();
+    let mut text = format!(
+        "{}: {} → {}",
+        vocabulary.piece(forced.ids[at]),
+        labels::probability(before.unwrap_or(f32::NAN)),
+        labels::probability(forced.probs[at])
+    );
+    if forced.best_ids[at] != forced.ids[at] {
+        let best = vocabulary.piece(forced.best_ids[at]);
+        let prob = labels::probability(forced.best_probs[at]);
+        text.push_str(&format!(", the edited run would say {best} {prob}"));
+    }
+    text
+}
+
+/// Two bars, before and under the edit, and the word.
+fn column_of(
+    ctx: &ViewCtx<'_>,
+    ui: &Ui,
+    found: &Found<'_, Comparison>,
+    at: usize,
+    place: Rect,
+) {
+    let (forced, theme, painter) = (&found.what.forced, ctx.theme, ui.painter());
+    let flips = forced.best_ids[at] != forced.ids[at];
+    let before = found.trace.baseline.answer.probs.get(at).copied();
+    let base = place.top() + BAR;
+    let middle = place.left() + ((place.width() - GRID) / 2.0).min(12.0);
+    let bar = |x: f32, prob: f32, color: Color32| {
+        let height = (BAR - 2.0) * prob.clamp(0.0, 1.0);
+        let bar = Rect::from_min_max(pos2(x, base - height), pos2(x + 10.0, base));
+        painter.rect_filled(bar, 1.0, color);
+    };
+    bar(middle - 11.0, before.unwrap_or(0.0), theme.outline.lerp_to_gamma(theme.text_weak, 0.5));
+    let color = if flips { theme.removed } else { theme.text };
+    bar(middle, forced.probs[at], color);
+    let line = Stroke::new(1.0, theme.outline);
+    painter.hline(place.left()..=place.right(), base, line);
+    let font = FontId::proportional(style::SMALL);
+    let word = found.trace.model.vocabulary.short(forced.ids[at]).into_owned();
+    let word = super::glyphs::drawable(&word, &font, painter);
+    let clip = painter.with_clip_rect(place.expand2(vec2(1.0, 2.0)));
+    let ink = if flips { theme.removed } else { theme.text_weak };
+    let galley = clip.layout_no_wrap(word.clone().into(), font, ink);
+    let corner = pos2(place.left(), base + 1.0);
+    if flips {
+        let y = corner.y + galley.size().y / 2.0 + 1.0;
+        let end = (corner.x + galley.size().x).min(place.right());
+        clip.hline(corner.x..=end, y, Stroke::new(1.0, ink));
+    }
+    clip.galley(corner, galley, ink);
+}
