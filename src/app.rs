@@ -31,12 +31,14 @@ use crate::spec::{PictureSource, SweepKind};
 use crate::ui::answer::AnswerPanel;
 use crate::ui::attention_panel::AttentionPanel;
 use crate::ui::attribution_panel::AttributionPanel;
+use crate::ui::compare::ComparePanes;
 use crate::ui::image_grid::ImageGrid;
 use crate::ui::interventions::InterventionsPanel;
 use crate::ui::level_strip::{LevelStrip, slider_id};
 use crate::ui::pane::Pane;
 use crate::ui::path_prompt::PathPrompt;
 use crate::ui::question::QuestionPanel;
+use crate::ui::run_list::RunList;
 use crate::ui::selection_panel::SelectionPanel;
 use crate::ui::shortcuts::{Actions, pressed};
 use crate::ui::sweep_panel::SweepPanel;
@@ -60,6 +62,8 @@ struct Panels {
     selection: SelectionPanel,
     attention: AttentionPanel,
     attribution: AttributionPanel,
+    run_list: RunList,
+    compare: ComparePanes,
     level_strip: LevelStrip,
     path_prompt: PathPrompt,
     show_keys: bool,
@@ -119,6 +123,8 @@ impl PatchglassApp {
                 selection: SelectionPanel::default(),
                 attention: AttentionPanel,
                 attribution: AttributionPanel,
+                run_list: RunList::default(),
+                compare: ComparePanes::default(),
                 level_strip: LevelStrip::default(),
                 path_prompt: PathPrompt::default(),
                 show_keys: false,
@@ -203,6 +209,9 @@ impl PatchglassApp {
         self.runs.start_wanted_sweep(&self.session);
         self.take_dropped_files(ctx);
         self.take_files();
+        if let Some(trace) = self.runs.result() {
+            self.panels.run_list.take_in(&self.session, trace);
+        }
         let grid = self.runs.trace().map(|t| t.model.grid);
         if let Some(grid) = grid.filter(|grid| self.session.grid != Some(*grid)) {
             update(&mut self.session, Command::SetGrid(grid));
@@ -220,6 +229,9 @@ impl PatchglassApp {
         }
         if rerun {
             self.panels.level_strip.stop();
+            if let Some(trace) = self.panels.run_list.result_of(&self.session.experiment) {
+                self.runs.recall(trace);
+            }
             self.runs.request(&self.session);
         }
     }
@@ -227,6 +239,7 @@ impl PatchglassApp {
     fn unsaved(&self) -> bool {
         self.session.experiment != self.saved.experiment
             || self.session.readout != self.saved.readout
+            || self.session.runs.list != self.saved.runs.list
     }
 
     fn name(&self) -> String {

@@ -102,7 +102,10 @@ impl Panels {
             Pane::Picture => {
                 ui.painter()
                     .rect_filled(ui.max_rect(), 0.0, view.theme.canvas);
-                self.picture.ui(view, ui);
+                match view.session.view.compare {
+                    true => self.compare.ui(&mut self.picture, view, ui),
+                    false => self.picture.ui(view, ui),
+                }
             }
             Pane::Answer => {
                 self.question.ui(view, ui);
@@ -114,6 +117,7 @@ impl Panels {
             Pane::Selection => self.selection.ui(view, ui, actions),
             Pane::Attention => self.attention.ui(view, ui, actions),
             Pane::Attribution => self.attribution.ui(view, ui, actions),
+            Pane::Runs => self.run_list.ui(view, ui, actions),
             Pane::Unknown => {}
         }
     }

@@ -13,6 +13,7 @@ use crate::session::{Command, HeatKind, Session, Tool};
 use crate::spec::{Ablation, Intervention, ModelSource, PictureSource, SweepKind};
 use crate::ui::level_strip::level_after;
 use crate::ui::pane::Pane;
+use crate::ui::run_list;
 use crate::ui::shortcuts::Action;
 
 impl PatchglassApp {
@@ -33,6 +34,8 @@ impl PatchglassApp {
             A::ShowGrid => Command::ShowGrid(!view.show_grid),
             A::ShowWords => Command::ShowWords(!view.show_words),
             A::ShowClean => Command::ShowClean(!view.show_clean),
+            A::Compare => Command::Compare(!view.compare),
+            A::KeepRun => run_list::keep(&self.session, self.runs.trace()),
             A::Rerun => Command::Rerun,
             A::NextScale | A::Normalise | A::SwapColours => {
                 reading::command(&view.reading, &action)

@@ -235,6 +235,22 @@ impl Runs {
         self.trace.as_deref()
     }
 
+    /// The result of the session as it is: the newest run, if it is through.
+    pub fn result(&self) -> Option<&Arc<Trace>> {
+        let trace = self.trace.as_ref()?;
+        let is_done = !self.running && self.last == LastRun::Done && trace.complete;
+        is_done.then_some(trace)
+    }
+
+    /// Shows a kept result until the run that was asked for has more.
+    pub fn recall(&mut self, trace: Arc<Trace>) {
+        if let Some(old) = self.trace.replace(trace)
+            && old.complete
+        {
+            self.previous = Some(old);
+        }
+    }
+
     pub fn previous(&self) -> Option<&Trace> {
         self.previous.as_deref()
     }

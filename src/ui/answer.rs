@@ -94,6 +94,7 @@ impl AnswerPanel {
         );
         self.lines_after = lines.max(self.lines_after);
         super::control_view::ui(ctx, ui);
+        super::forced_answer::ui(ctx, ui);
     }
 }
 

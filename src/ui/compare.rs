@@ -139,5 +139,8 @@ fn changed(ctx: &ViewCtx<'_>) -> Vec<Patch> {
         readout.top(index).next().map(|(id, _)| id)
     };
     let differs = |index: &usize| top(&before, *index) != top(&after, *index);
-    (0..grid.len()).filter(differs).map(|i| grid.patch(i)).collect()
+    (0..grid.len())
+        .filter(differs)
+        .map(|i| grid.patch(i))
+        .collect()
 }

@@ -23,7 +23,9 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui) {
     }
     ui.add_space(GRID);
     let found = inside_view::comparison(ctx);
-    let state = found.as_ref().map_or_else(|| waiting(ctx), |f| verdict(f.what));
+    let state = found
+        .as_ref()
+        .map_or_else(|| waiting(ctx), |f| verdict(f.what));
     ui.horizontal_wrapped(|ui| {
         ui.label(RichText::new("before, under the edit").small().strong());
         ui.label(RichText::new(state).small().color(ctx.theme.text_weak))
@@ -31,7 +33,9 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui) {
                 "KL: how far the distribution of the first answer token moves, in nats (clean from edited); 0 for no change",
             );
     });
-    let n = found.as_ref().map_or(0, |found| found.what.forced.ids.len());
+    let n = found
+        .as_ref()
+        .map_or(0, |found| found.what.forced.ids.len());
     let per_row = ((ui.available_width() / LEAST) as usize).max(1);
     let rows = n.div_ceil(per_row).max(1);
     let size = vec2(ui.available_width(), rows as f32 * (BAR + WORD + GRID));
@@ -95,13 +99,7 @@ fn line(found: &Found<'_, Comparison>, at: usize) -> String {
 }
 
 /// Two bars, before and under the edit, and the word.
-fn column_of(
-    ctx: &ViewCtx<'_>,
-    ui: &Ui,
-    found: &Found<'_, Comparison>,
-    at: usize,
-    place: Rect,
-) {
+fn column_of(ctx: &ViewCtx<'_>, ui: &Ui, found: &Found<'_, Comparison>, at: usize, place: Rect) {
     let (forced, theme, painter) = (&found.what.forced, ctx.theme, ui.painter());
     let flips = forced.best_ids[at] != forced.ids[at];
     let before = found.trace.baseline.answer.probs.get(at).copied();
@@ -112,16 +110,29 @@ fn column_of(
         let bar = Rect::from_min_max(pos2(x, base - height), pos2(x + 10.0, base));
         painter.rect_filled(bar, 1.0, color);
     };
-    bar(middle - 11.0, before.unwrap_or(0.0), theme.outline.lerp_to_gamma(theme.text_weak, 0.5));
+    bar(
+        middle - 11.0,
+        before.unwrap_or(0.0),
+        theme.outline.lerp_to_gamma(theme.text_weak, 0.5),
+    );
     let color = if flips { theme.removed } else { theme.text };
     bar(middle, forced.probs[at], color);
     let line = Stroke::new(1.0, theme.outline);
     painter.hline(place.left()..=place.right(), base, line);
     let font = FontId::proportional(style::SMALL);
-    let word = found.trace.model.vocabulary.short(forced.ids[at]).into_owned();
+    let word = found
+        .trace
+        .model
+        .vocabulary
+        .short(forced.ids[at])
+        .into_owned();
     let word = super::glyphs::drawable(&word, &font, painter);
     let clip = painter.with_clip_rect(place.expand2(vec2(1.0, 2.0)));
-    let ink = if flips { theme.removed } else { theme.text_weak };
+    let ink = if flips {
+        theme.removed
+    } else {
+        theme.text_weak
+    };
     let galley = clip.layout_no_wrap(word.clone().into(), font, ink);
     let corner = pos2(place.left(), base + 1.0);
     if flips {

@@ -10,6 +10,7 @@ mod ground;
 mod hover_card;
 mod legend;
 mod marks;
+mod sinks;
 mod viewport;
 mod words;
 
@@ -19,7 +20,8 @@ use egui::{Event, Key, Modifiers, PointerButton, Pos2, Rect, Sense, Ui, Vec2, ve
 use self::brush::Brush;
 use self::controls::Controls;
 use self::ground::{Ground, Overlay};
-use self::viewport::{Placed, Viewport};
+use self::viewport::Placed;
+pub use self::viewport::Viewport;
 use self::words::Words;
 use super::{ShownLevel, ViewCtx, heat};
 use crate::engine::trace::Trace;
@@ -41,6 +43,12 @@ pub struct ImageGrid {
     panning: Option<Pos2>,
     /// The patch that the keyboard is at, once an arrow key was used.
     cursor: Option<Patch>,
+    /// The patch under the pointer or at the cursor.
+    pointed: Option<Patch>,
+    /// The patch that another picture points at.
+    linked: Option<Patch>,
+    /// Patches that are outlined because something about them differs.
+    outlined: Vec<Patch>,
 }
 
 impl ImageGrid {
@@ -57,16 +65,31 @@ impl ImageGrid {
             controls: Controls::default(),
             panning: None,
             cursor: None,
+            pointed: None,
+            linked: None,
+            outlined: Vec::new(),
         }
     }
 
     /// Fills the space that it is given.
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui) {
         let full = ui.available_rect_before_wrap();
-        let bar_height = controls::height(full.width(), ctx.session.view.heat);
+        let bar_height = Self::bar_height(ctx, full.width());
         let (area, bar) = full.split_top_bottom_at_y((full.bottom() - bar_height).max(full.top()));
+        self.area(ctx, area, ui);
+        self.bar(ctx, bar, ui);
+        ui.advance_cursor_after_rect(full);
+    }
+
+    /// Height of the bar below a picture of some width.
+    pub fn bar_height(ctx: &ViewCtx<'_>, width: f32) -> f32 {
+        controls::height(width, ctx.session.view.heat)
+    }
+
+    /// The picture alone.
+    pub fn area(&mut self, ctx: &ViewCtx<'_>, area: Rect, ui: &mut Ui) {
         ui.painter().rect_filled(area, 0.0, ctx.theme.canvas);
-        ui.painter().rect_filled(bar, 0.0, ctx.theme.panel);
+        self.pointed = None;
         let shown = shown(ctx);
         match ctx.trace.or(ctx.previous) {
             Some(trace) if trace.picture.size > 0 && !trace.model.grid.is_empty() => {
@@ -74,12 +97,41 @@ impl ImageGrid {
             }
             _ => empty::show(ctx, area.shrink(8.0), ui),
         }
-        let heat = shown.and_then(|_| heat::of_view(ctx));
-        let bar = bar.shrink2(vec2(8.0, 0.0));
-        ui.scope_builder(egui::UiBuilder::new().max_rect(bar), |ui| {
-            self.controls.ui(ctx, heat.as_ref(), full.width(), ui);
+    }
+
+    /// The bar below the picture.
+    pub fn bar(&mut self, ctx: &ViewCtx<'_>, bar: Rect, ui: &mut Ui) {
+        ui.painter().rect_filled(bar, 0.0, ctx.theme.panel);
+        let heat = shown(ctx).and_then(|_| heat::of_view(ctx));
+        let inner = bar.shrink2(vec2(8.0, 0.0));
+        ui.scope_builder(egui::UiBuilder::new().max_rect(inner), |ui| {
+            self.controls.ui(ctx, heat.as_ref(), bar.width(), ui);
         });
-        ui.advance_cursor_after_rect(full);
+    }
+
+    /// The patch under the pointer or at the keyboard's cursor, as it was drawn last.
+    pub fn pointed(&self) -> Option<Patch> {
+        self.pointed
+    }
+
+    /// Outlines the patch that another picture points at.
+    pub fn link(&mut self, patch: Option<Patch>) {
+        self.linked = patch;
+    }
+
+    /// Outlines patches that differ in something.
+    pub fn outline(&mut self, patches: Vec<Patch>) {
+        self.outlined = patches;
+    }
+
+    /// Which part of the picture is looked at.
+    pub fn sight(&self) -> Viewport {
+        self.viewport
+    }
+
+    /// Looks at the same part as another picture of the same size.
+    pub fn set_sight(&mut self, sight: Viewport) {
+        self.viewport = sight;
     }
 
     fn picture(
@@ -103,6 +155,14 @@ impl ImageGrid {
         cells(ctx, &placed, ui);
         let pointed = pointer_in(area, ui).and_then(|pos| placed.patch_at(pos));
         let hovered = pointed.or(self.cursor).filter(|_| self.panning.is_none());
+        self.pointed = hovered;
+        let around = ui.painter().with_clip_rect(area.expand(4.0));
+        for patch in &self.outlined {
+            marks::differs(*patch, &placed, &around);
+        }
+        if let (Some(patch), None) = (self.linked, hovered) {
+            marks::hovered(patch, &placed, &around);
+        }
         self.cursor_icon(ui, pointed.is_some());
         if let Some(patch) = hovered {
             let painter = ui.painter().with_clip_rect(area.expand(4.0));
@@ -260,6 +320,7 @@ impl ImageGrid {
             );
         }
         marks::above_words(ctx.session, placed, &around);
+        sinks::draw(ctx, trace, placed, &around);
         if let Some((first, last, _)) = self.brush.rectangle() {
             marks::rectangle(first, last, placed, &around);
         }

@@ -145,6 +145,7 @@ fn edit_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
     );
     ui.separator();
     menu_item(ui, actions, Action::Rerun, true);
+    menu_item(ui, actions, Action::KeepRun, true);
     menu_item(ui, actions, Action::Sweep, ctx.trace.is_some());
     let controlled = session.readout.control.is_some();
     menu_check(ui, actions, Action::Control, controlled);
@@ -197,6 +198,7 @@ fn view_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Act
     menu_check(ui, actions, Action::ShowGrid, view.show_grid);
     menu_check(ui, actions, Action::ShowWords, view.show_words);
     menu_check(ui, actions, Action::ShowClean, view.show_clean);
+    menu_check(ui, actions, Action::Compare, view.compare);
     ui.separator();
     let reading = &view.reading;
     menu_item(ui, actions, Action::NextScale, true);

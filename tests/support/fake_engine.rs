@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use patchglass::engine::insight::Insight;
 use patchglass::engine::protocol::{Event, Monitor, RunSpec, Runner, Stage};
 use patchglass::engine::trace::{
     Answer, LevelReadout, ModelFacts, RunReadout, SeenPicture, Timing, TokenScore, Trace,
@@ -98,6 +99,11 @@ impl FakeEngine {
         } else {
             baseline.clone()
         };
+        let insight = match complete {
+            true => super::fake_insight::of(spec, &baseline, &edited, has_edits),
+            false => Insight::default(),
+        };
+        let insight = Arc::new(insight);
         Trace {
             id: spec.id,
             model: self.facts.clone(),
@@ -114,7 +120,7 @@ impl FakeEngine {
             baseline,
             edited,
             has_edits,
-            insight: Arc::default(),
+            insight,
             recomputed: None,
             timing: Timing {
                 edited: 180.0,

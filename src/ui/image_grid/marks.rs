@@ -83,6 +83,15 @@ pub fn hovered(patch: Patch, placed: &Placed, painter: &Painter) {
     painter.rect_stroke(rect, 0.0, light, egui::StrokeKind::Middle);
 }
 
+/// A thin frame inside a cell in which something differs from the other picture.
+pub fn differs(patch: Patch, placed: &Placed, painter: &Painter) {
+    let rect = placed.cell(patch).shrink(1.0);
+    let dark = Stroke::new(2.5, over_picture::INK_DARK.gamma_multiply(0.7));
+    painter.rect_stroke(rect, 0.0, dark, egui::StrokeKind::Inside);
+    let light = Stroke::new(1.0, over_picture::INK_LIGHT);
+    painter.rect_stroke(rect.shrink(0.75), 0.0, light, egui::StrokeKind::Inside);
+}
+
 /// The rectangle that is being drawn with Shift: dashed, accent on dark.
 pub fn rectangle(first: Patch, last: Patch, placed: &Placed, painter: &Painter) {
     let rect = placed.cell(first).union(placed.cell(last));
