@@ -94,12 +94,19 @@ impl ComparePanes {
     }
 }
 
-/// Equal parts side by side.
+/// Equal parts side by side, or in two rows where the pictures become larger so.
 fn places(area: Rect, n: usize) -> Vec<Rect> {
-    let width = (area.width() - GAP * (n - 1) as f32) / n as f32;
+    let size_in = |columns: usize| {
+        let rows = n.div_ceil(columns);
+        let part = |whole: f32, n: usize| (whole - GAP * (n - 1) as f32) / n as f32;
+        vec2(part(area.width(), columns), part(area.height(), rows))
+    };
+    let side = |columns: usize| size_in(columns).x.min(size_in(columns).y - TITLE);
+    let columns = if side(2) > side(n) { 2 } else { n };
+    let size = size_in(columns);
     let place = |i: usize| {
-        let left = area.left() + i as f32 * (width + GAP);
-        Rect::from_min_size(pos2(left, area.top()), vec2(width, area.height()))
+        let at = vec2((i % columns) as f32, (i / columns) as f32);
+        Rect::from_min_size(area.min + at * (size + vec2(GAP, GAP)), size)
     };
     (0..n).map(place).collect()
 }

@@ -12,7 +12,7 @@ use crate::engine::insight::Comparison;
 /// Height of a column of bars, of the words below, and the least width of a column.
 const BAR: f32 = 40.0;
 const WORD: f32 = 16.0;
-const LEAST: f32 = 30.0;
+const LEAST: f32 = 24.0;
 
 /// Where anything is switched on; without interventions there is nothing to compare.
 pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui) {
@@ -36,8 +36,7 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui) {
     let n = found
         .as_ref()
         .map_or(0, |found| found.what.forced.ids.len());
-    let per_row = ((ui.available_width() / LEAST) as usize).max(1);
-    let rows = n.div_ceil(per_row).max(1);
+    let (places, rows) = places(ui, found.as_ref());
     let size = vec2(ui.available_width(), rows as f32 * (BAR + WORD + GRID));
     let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
     let name = "Answer before, under the edit";
@@ -49,16 +48,36 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui) {
     let text = (0..n).map(|at| line(&found, at)).collect::<Vec<_>>();
     ui.ctx()
         .accesskit_node_builder(response.id, |node| node.set_value(text.join("; ")));
-    let width = (rect.width() / per_row.min(n.max(1)) as f32).min(64.0);
-    for at in 0..n {
-        let (row, column) = (at / per_row, at % per_row);
-        let corner = vec2(column as f32 * width, row as f32 * (BAR + WORD + GRID));
-        let place = Rect::from_min_size(rect.min + corner, vec2(width - GRID, BAR + WORD));
+    for (at, place) in places.into_iter().enumerate() {
+        let place = place.translate(rect.min.to_vec2());
         column_of(ctx, ui, &found, at, place);
         let id = response.id.with(at);
         ui.interact(place, id, Sense::hover())
             .on_hover_text(line(&found, at));
     }
+}
+
+/// Where the columns lie, each as wide as its word, and the number of rows.
+fn places(ui: &Ui, found: Option<&Found<'_, Comparison>>) -> (Vec<Rect>, usize) {
+    let (mut places, mut x, mut row) = (Vec::new(), 0.0, 0);
+    let Some(found) = found else {
+        return (places, 1);
+    };
+    let (painter, width) = (ui.painter(), ui.available_width());
+    for id in &found.what.forced.ids {
+        let font = FontId::proportional(style::SMALL);
+        let word = found.trace.model.vocabulary.short(*id).into_owned();
+        let word = super::glyphs::drawable(&word, &font, painter);
+        let galley = painter.layout_no_wrap(word, font, Color32::PLACEHOLDER);
+        let w = (galley.size().x + 1.0).clamp(LEAST, width.max(LEAST));
+        if x > 0.0 && x + w > width {
+            (x, row) = (0.0, row + 1);
+        }
+        let min = pos2(x, row as f32 * (BAR + WORD + GRID));
+        places.push(Rect::from_min_size(min, vec2(w, BAR + WORD)));
+        x += w + 2.0 * GRID;
+    }
+    (places, row + 1)
 }
 
 fn waiting(ctx: &ViewCtx<'_>) -> String {
