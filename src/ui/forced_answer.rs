@@ -152,7 +152,7 @@ fn column_of(ctx: &ViewCtx<'_>, ui: &Ui, found: &Found<'_, Comparison>, at: usiz
     } else {
         theme.text_weak
     };
-    let galley = clip.layout_no_wrap(word.clone().into(), font, ink);
+    let galley = clip.layout_no_wrap(word, font, ink);
     let corner = pos2(place.left(), base + 1.0);
     if flips {
         let y = corner.y + galley.size().y / 2.0 + 1.0;

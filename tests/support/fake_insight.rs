@@ -34,6 +34,7 @@ pub fn of(spec: &RunSpec, baseline: &RunReadout, edited: &RunReadout, has_edits:
             false => clean.clone(),
         },
         clean,
+        ..Insight::default()
     }
 }
 
