@@ -32,8 +32,11 @@ use crate::ui::answer::AnswerPanel;
 use crate::ui::attention_panel::AttentionPanel;
 use crate::ui::attribution_panel::AttributionPanel;
 use crate::ui::compare::ComparePanes;
+use crate::ui::difference_panel::DifferencePanel;
 use crate::ui::image_grid::ImageGrid;
 use crate::ui::interventions::InterventionsPanel;
+use crate::ui::legend_panel::LegendPanel;
+use crate::ui::lens_table::LensTable;
 use crate::ui::level_strip::{LevelStrip, slider_id};
 use crate::ui::pane::Pane;
 use crate::ui::path_prompt::PathPrompt;
@@ -44,6 +47,7 @@ use crate::ui::shortcuts::{Actions, pressed};
 use crate::ui::sweep_panel::SweepPanel;
 use crate::ui::sweep_view::SweepState;
 use crate::ui::theme::Theme;
+use crate::ui::word_panel::WordPanel;
 use crate::ui::{CommandSender, style};
 use dock::Dock;
 use keeper::Keeper;
@@ -60,6 +64,10 @@ struct Panels {
     interventions: InterventionsPanel,
     sweep: SweepPanel,
     selection: SelectionPanel,
+    words: WordPanel,
+    table: LensTable,
+    difference: DifferencePanel,
+    legend: LegendPanel,
     attention: AttentionPanel,
     attribution: AttributionPanel,
     run_list: RunList,
@@ -121,6 +129,10 @@ impl PatchglassApp {
                 interventions: InterventionsPanel::default(),
                 sweep: SweepPanel::default(),
                 selection: SelectionPanel::default(),
+                words: WordPanel::default(),
+                table: LensTable::default(),
+                difference: DifferencePanel::default(),
+                legend: LegendPanel::default(),
                 attention: AttentionPanel,
                 attribution: AttributionPanel,
                 run_list: RunList::default(),

@@ -115,6 +115,15 @@ impl Panels {
             Pane::Interventions => self.interventions.ui(view, ui, actions),
             Pane::Sweep => self.sweep.ui(view, ui, actions),
             Pane::Selection => self.selection.ui(view, ui, actions),
+            Pane::Words => self.words.ui(view, ui),
+            Pane::LensTable | Pane::Difference | Pane::Legend => {
+                let margin = Frame::new().inner_margin(Margin::symmetric(12, 8));
+                margin.show(ui, |ui| match pane {
+                    Pane::LensTable => self.table.ui(view, ui),
+                    Pane::Difference => self.difference.ui(view, ui),
+                    _ => self.legend.ui(view, ui),
+                });
+            }
             Pane::Attention => self.attention.ui(view, ui, actions),
             Pane::Attribution => self.attribution.ui(view, ui, actions),
             Pane::Runs => self.run_list.ui(view, ui, actions),

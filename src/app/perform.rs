@@ -37,9 +37,13 @@ impl PatchglassApp {
             A::Compare => Command::Compare(!view.compare),
             A::KeepRun => run_list::keep(&self.session, self.runs.trace()),
             A::Rerun => Command::Rerun,
-            A::NextScale | A::Normalise | A::SwapColours => {
-                reading::command(&view.reading, &action)
-            }
+            A::MeasureKl => Command::MeasureDivergence(!self.session.readout.divergence),
+            A::CosineLens
+            | A::TableOfAllTokens
+            | A::GreyShared
+            | A::NextScale
+            | A::Normalise
+            | A::SwapColours => reading::command(&view.reading, &action),
             A::AblateSelection if !view.selection.is_empty() => Command::AddIntervention(
                 Intervention::Ablation(Ablation::of(view.selection.clone())),
             ),

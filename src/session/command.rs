@@ -77,6 +77,10 @@ pub enum Command {
     ShowRun(usize),
     // What is read.
     SetWord(String),
+    /// Which token of the word is read, from 0.
+    SetWordToken(usize),
+    /// Reads KL(clean ‖ edited) in every cell, or no longer.
+    MeasureDivergence(bool),
     /// Compares all patches with this one.
     SetSimilar(Option<Patch>),
     /// The same interventions on random patches beside every result, or not.

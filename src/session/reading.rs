@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Effects, HeatKind, Session};
+
 /// How values become places on the colour scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -103,5 +105,77 @@ impl Default for ReadingView {
             grey_shared: false,
             shared_from: 0.2,
         }
+    }
+}
+
+/// What the view needs is asked of the readout; what it needs no longer is not read again.
+pub(super) fn set(session: &mut Session, to: ReadingView) -> Effects {
+    let before = session.readout.clone();
+    let (from, readout) = (&session.view.reading, &mut session.readout);
+    if from.unit != to.unit {
+        readout.ranks = to.unit == WordUnit::Rank;
+    }
+    if from.rows != to.rows {
+        readout.all_tokens = to.rows == TableRows::AllTokens;
+    }
+    if from.lens != to.lens {
+        readout.cosine = to.lens == LensKind::Cosine;
+    }
+    let now = &session.readout;
+    let rerun = (now.ranks && !before.ranks)
+        || (now.all_tokens && !before.all_tokens)
+        || (now.cosine && !before.cosine);
+    session.view.reading = to;
+    Effects { rerun }
+}
+
+pub(super) fn set_word_token(session: &mut Session, token: usize) -> Effects {
+    let tokens = if token == 0 { Vec::new() } else { vec![token] };
+    let rerun = session.readout.word_tokens != tokens;
+    session.readout.word_tokens = tokens;
+    Effects { rerun }
+}
+
+pub(super) fn measure_divergence(session: &mut Session, on: bool) -> Effects {
+    let rerun = on && !session.readout.divergence;
+    session.readout.divergence = on;
+    Effects { rerun }
+}
+
+pub(super) fn set_heat(session: &mut Session, heat: HeatKind) -> Effects {
+    session.view.heat = heat;
+    match heat {
+        HeatKind::Divergence => measure_divergence(session, true),
+        _ => Effects::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Command, update};
+    use super::*;
+
+    #[test]
+    fn what_is_looked_at_is_read_once() {
+        let mut s = Session::demo();
+        let with = |change: &dyn Fn(&mut ReadingView)| {
+            let mut reading = ReadingView::default();
+            change(&mut reading);
+            Command::SetReading(reading)
+        };
+        assert!(!update(&mut s, with(&|r| r.scale = Scale::Sqrt)).rerun);
+        assert!(update(&mut s, with(&|r| r.unit = WordUnit::Rank)).rerun);
+        assert!(s.readout.ranks);
+        assert!(!update(&mut s, with(&|r| r.unit = WordUnit::Rank)).rerun);
+        assert!(update(&mut s, with(&|r| r.lens = LensKind::Cosine)).rerun);
+        assert!(s.readout.cosine && !s.readout.ranks);
+        assert!(update(&mut s, with(&|r| r.rows = TableRows::AllTokens)).rerun);
+        assert!(update(&mut s, Command::SetHeat(HeatKind::Divergence)).rerun);
+        assert!(!update(&mut s, Command::SetHeat(HeatKind::Divergence)).rerun);
+        assert!(!update(&mut s, Command::MeasureDivergence(false)).rerun);
+        update(&mut s, Command::SetWord("banana".to_owned()));
+        assert!(update(&mut s, Command::SetWordToken(1)).rerun);
+        update(&mut s, Command::SetWord("dog".to_owned()));
+        assert!(s.readout.word_tokens.is_empty() && !s.history.can_undo());
     }
 }

@@ -1,6 +1,6 @@
 //! `update(session, command) -> effects`: the only place where a session changes. Pure: no clock, no file, no run.
 
-use super::{Command, GestureId, Session, rows, saved_runs, selecting};
+use super::{Command, GestureId, Session, reading, rows, saved_runs, selecting};
 use crate::index::{Patch, PatchSet};
 use crate::spec::{Ablation, Experiment, Intervention, Readout};
 
@@ -59,6 +59,10 @@ pub fn update(session: &mut Session, command: Command) -> Effects {
             session.readout.control = control;
             Effects { rerun }
         }
+        C::SetWordToken(token) => reading::set_word_token(session, token),
+        C::MeasureDivergence(on) => reading::measure_divergence(session, on),
+        C::SetHeat(heat) => reading::set_heat(session, heat),
+        C::SetReading(to) => reading::set(session, to),
         C::SetSimilar(patch) => {
             let rerun = session.readout.similar_to != patch;
             session.readout.similar_to = patch;
@@ -82,7 +86,6 @@ fn update_view(session: &mut Session, command: Command) {
     match command {
         C::SetLevel(level) => view.level = Some(level),
         C::SetTool(tool) => view.tool = tool,
-        C::SetHeat(heat) => view.heat = heat,
         C::SetOpacity(opacity) => view.opacity = opacity.clamp(0.0, 1.0),
         C::ShowGrid(on) => view.show_grid = on,
         C::ShowWords(on) => view.show_words = on,
@@ -90,7 +93,6 @@ fn update_view(session: &mut Session, command: Command) {
         C::Compare(on) => view.compare = on,
         C::SetActiveRow(row) => view.active_row = row,
         C::SetSweep(sweep) => view.sweep = sweep,
-        C::SetReading(reading) => view.reading = reading,
         C::SetInside(inside) => view.inside = inside,
         C::SetGrid(grid) => session.grid = Some(grid),
         _ => {}
@@ -185,6 +187,9 @@ fn set_word(session: &mut Session, word: &str) -> Effects {
         vec![word.to_owned()]
     };
     let changed = session.readout.words != words;
+    if changed {
+        session.readout.word_tokens.clear();
+    }
     session.readout.words = words;
     Effects { rerun: changed }
 }

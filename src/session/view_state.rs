@@ -27,15 +27,18 @@ pub enum HeatKind {
     Attention,
     /// What the patch adds to the logit of a token of the answer.
     Attribution,
+    /// KL from the clean run.
+    Divergence,
 }
 
 impl HeatKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::TopProbability,
         Self::Entropy,
         Self::Norm,
         Self::Word,
         Self::Change,
+        Self::Divergence,
         Self::Importance,
         Self::Attention,
         Self::Attribution,

@@ -2,16 +2,19 @@
 //!
 //! Unknown values are NaN. It draws nothing but the colour scale of the legends.
 
+mod text;
+
 use egui::{Mesh, Rect, pos2};
 
+pub use self::text::{explanation, label, note, number_text, short_unit, unit};
 use super::scale::Placing;
-use super::sweep_view::{above_noise, loss_unit};
+use super::sweep_view::above_noise;
 use super::theme::over_picture;
-use super::{ViewCtx, labels};
+use super::{ShownLevel, ViewCtx};
 use crate::engine::sweep::Sweep;
-use crate::engine::trace::{LevelReadout, ModelFacts};
+use crate::engine::trace::{Divergence, LevelReadout, ModelFacts};
 use crate::render::colormap::Palette;
-use crate::session::{HeatKind, Measure, ReadingView, Scale, ViewState};
+use crate::session::{HeatKind, Measure, ReadingView, Scale, WordUnit};
 use crate::spec::SweepKind;
 
 /// One heat map, row-major over the patches.
@@ -27,11 +30,41 @@ pub struct Heat {
     pub middle: f32,
     /// Where 0 lies on the colour scale; `None` at its ends, where the numbers say it.
     pub zero: Option<f32>,
+    axis: Axis,
+}
+
+/// What of a value the colour scale is linear in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+enum Axis {
+    #[default]
+    Plain,
+    /// −ln: ranks, of which the smallest is the best.
+    LogDown,
+}
+
+impl Axis {
+    fn of(self, value: f32) -> f32 {
+        match self {
+            Self::Plain => value,
+            Self::LogDown => -value.ln(),
+        }
+    }
+
+    fn back(self, place: f32) -> f32 {
+        match self {
+            Self::Plain => place,
+            Self::LogDown => (-place).exp(),
+        }
+    }
 }
 
 impl Heat {
     /// A map on a linear scale.
     pub fn new(kind: HeatKind, values: Vec<f32>, range: (f32, f32)) -> Self {
+        Self::on_axis(kind, values, range, Axis::Plain)
+    }
+
+    fn on_axis(kind: HeatKind, values: Vec<f32>, range: (f32, f32), axis: Axis) -> Self {
         let heat = Self {
             kind,
             values,
@@ -39,6 +72,7 @@ impl Heat {
             places: Vec::new(),
             middle: 0.0,
             zero: None,
+            axis,
         };
         heat.placed(Scale::Linear)
     }
@@ -46,21 +80,24 @@ impl Heat {
     /// The same on the scale that the view asks for.
     #[must_use]
     pub fn on_scale_of(mut self, reading: &ReadingView) -> Self {
-        let (low, high) = extent(&self.values);
-        if reading.normalised && low < high {
-            self.range = (low, high);
-        }
-        if reading.scale == Scale::Percentile {
-            self.range = (low, high);
+        let axis = self.axis;
+        let on_axis: Vec<f32> = self.values.iter().map(|v| axis.of(*v)).collect();
+        let (low, high) = extent(&on_axis);
+        let spans = (reading.normalised && low < high) || reading.scale == Scale::Percentile;
+        if spans {
+            self.range = (axis.back(low), axis.back(high));
         }
         self.placed(reading.scale)
     }
 
     fn placed(mut self, scale: Scale) -> Self {
-        let placing = Placing::new(scale, self.range, &self.values);
-        self.places = self.values.iter().map(|v| placing.place(*v)).collect();
-        self.middle = placing.middle();
-        self.zero = (self.range.0 < 0.0 && self.range.1 > 0.0).then(|| placing.place(0.0));
+        let axis = self.axis;
+        let on_axis: Vec<f32> = self.values.iter().map(|v| axis.of(*v)).collect();
+        let range = (axis.of(self.range.0), axis.of(self.range.1));
+        let placing = Placing::new(scale, range, &on_axis);
+        self.places = on_axis.iter().map(|v| placing.place(*v)).collect();
+        self.middle = axis.back(placing.middle());
+        self.zero = (range.0 < 0.0 && range.1 > 0.0).then(|| placing.place(0.0));
         self
     }
 }
@@ -77,8 +114,77 @@ pub fn of_view(ctx: &ViewCtx<'_>) -> Option<Heat> {
         return Some(heat.on_scale_of(&view.reading));
     }
     let shown = ctx.shown()?;
-    let heat = of_level(shown.readout, &shown.trace.model, view.heat)?;
+    let heat = match view.heat {
+        HeatKind::Word => of_word(&shown, &view.reading),
+        HeatKind::Divergence => of_divergence(&shown, ctx.level()),
+        HeatKind::TopProbability => of_level(shown.words, &shown.trace.model, view.heat)?,
+        kind => of_level(shown.readout, &shown.trace.model, kind)?,
+    };
     Some(heat.on_scale_of(&view.reading))
+}
+
+/// The values of the readout's word in one level, in a unit; empty where they are not read.
+pub fn word_values(readout: &LevelReadout, unit: WordUnit) -> Vec<f32> {
+    let first = |words: &[Vec<f32>]| words.first().cloned().unwrap_or_default();
+    match unit {
+        WordUnit::Probability => first(&readout.words),
+        WordUnit::LogProbability => first(&readout.word_log_probs),
+        WordUnit::Rank => {
+            let ranks = readout.word_ranks.first().map_or(&[][..], Vec::as_slice);
+            ranks.iter().map(|rank| *rank as f32).collect()
+        }
+    }
+}
+
+/// Whether `a` says more of the word than `b`; what is not known says nothing.
+pub fn is_better(a: f32, b: f32, unit: WordUnit) -> bool {
+    match unit {
+        WordUnit::Rank => a < b || (b.is_nan() && !a.is_nan()),
+        _ => a > b || (b.is_nan() && !a.is_nan()),
+    }
+}
+
+/// The map of the word, at the level or at each patch's best level.
+fn of_word(shown: &ShownLevel<'_>, reading: &ReadingView) -> Heat {
+    let (n, unit) = (shown.trace.model.grid.len(), reading.unit);
+    let mut values = word_values(shown.readout, unit);
+    values.resize(n, f32::NAN);
+    if reading.over_levels {
+        for level in shown.run.levels.iter().flatten() {
+            for (best, value) in values.iter_mut().zip(word_values(level, unit)) {
+                if is_better(value, *best, unit) {
+                    *best = value;
+                }
+            }
+        }
+    }
+    let n_words = shown.trace.model.vocabulary.pieces.len().max(2) as f32;
+    let (range, axis) = match unit {
+        WordUnit::Probability => ((0.0, 1.0), Axis::Plain),
+        // The middle is the chance of a uniform distribution.
+        WordUnit::LogProbability => ((-2.0 * n_words.ln(), 0.0), Axis::Plain),
+        WordUnit::Rank => ((n_words, 1.0), Axis::LogDown),
+    };
+    Heat::on_axis(HeatKind::Word, values, range, axis)
+}
+
+/// KL from the clean run; what lies at or below the noise floor is 0.
+fn of_divergence(shown: &ShownLevel<'_>, level: usize) -> Heat {
+    let n = shown.trace.model.grid.len();
+    let read = shown.run.divergence.get(level).and_then(Option::as_ref);
+    let mut values = read.map_or_else(Vec::new, |read| above_floor(read).collect());
+    if !shown.trace.has_edits {
+        values = vec![0.0; n];
+    }
+    values.resize(n, f32::NAN);
+    let top = extent(&values).1.max(read.map_or(0.0, |read| read.floor));
+    Heat::new(HeatKind::Divergence, values, (0.0, top))
+}
+
+/// The values of a level without rounding.
+pub fn above_floor(read: &Divergence) -> impl Iterator<Item = f32> + '_ {
+    let floor = read.floor;
+    (read.values.iter()).map(move |kl| if *kl > floor { *kl } else { 0.0 })
 }
 
 /// The importance of the patches: what the watched token loses without them.
@@ -112,9 +218,11 @@ pub fn of_level(readout: &LevelReadout, model: &ModelFacts, kind: HeatKind) -> O
         values
     };
     let (values, range) = match kind {
-        HeatKind::Off | HeatKind::Importance | HeatKind::Attention | HeatKind::Attribution => {
-            return None;
-        }
+        HeatKind::Off
+        | HeatKind::Importance
+        | HeatKind::Attention
+        | HeatKind::Attribution
+        | HeatKind::Divergence => return None,
         HeatKind::TopProbability => {
             let top = |patch| readout.top(patch).next().map_or(f32::NAN, |(_, p)| p);
             ((0..n).map(top).collect(), (0.0, 1.0))
@@ -149,86 +257,6 @@ fn extent(values: &[f32]) -> (f32, f32) {
         (low.min(v), high.max(v))
     });
     if low <= high { (low, high) } else { (0.0, 0.0) }
-}
-
-/// The kind as the menu names it.
-pub fn label(kind: HeatKind) -> &'static str {
-    match kind {
-        HeatKind::Off => "No heat map",
-        HeatKind::TopProbability => "Top word probability",
-        HeatKind::Entropy => "Entropy",
-        HeatKind::Norm => "Residual norm",
-        HeatKind::Word => "Probability of a word",
-        HeatKind::Change => "Change against clean run",
-        HeatKind::Importance => "Importance (sweep)",
-        HeatKind::Attention => "Attention",
-        HeatKind::Attribution => "Attribution",
-    }
-}
-
-/// What it means, for a tooltip.
-pub fn explanation(kind: HeatKind) -> &'static str {
-    match kind {
-        HeatKind::Off => "The picture as the model sees it.",
-        HeatKind::TopProbability => {
-            "Probability of the most likely word of every patch, by the logit lens."
-        }
-        HeatKind::Entropy => {
-            "How undecided a patch is: entropy of its distribution over all words. The scale ends at the entropy of a uniform distribution."
-        }
-        HeatKind::Norm => {
-            "Length (L2 norm) of the patch's vector in the residual stream. The scale spans this level."
-        }
-        HeatKind::Word => "Probability of the typed word in every patch, by the logit lens.",
-        HeatKind::Change => {
-            "How far the interventions moved the patch's vector: the distance to the clean run, relative to the clean vector's length."
-        }
-        HeatKind::Attention => {
-            "How much of the attention of the token that is chosen in the panel Attention goes to the patch. Attention is not explanation: the sweep is the causal test."
-        }
-        HeatKind::Attribution => {
-            "What comes from the patch through the heads straight into the logit of the token that is chosen in the panel Attribution; what later blocks make of it is not in it."
-        }
-        HeatKind::Importance => {
-            "What the watched token of the clean answer loses when the patch alone is ablated, by the sweep over patches. Cells that are not swept yet are empty; losses within rounding are 0."
-        }
-    }
-}
-
-/// The unit where there is little room.
-pub fn short_unit(view: &ViewState) -> &'static str {
-    match view.heat {
-        HeatKind::Entropy => "nats",
-        HeatKind::Norm => "norm",
-        HeatKind::Change => "rel.",
-        HeatKind::Importance => "lost",
-        HeatKind::Attention => "share",
-        HeatKind::Attribution => "logit",
-        HeatKind::Off | HeatKind::TopProbability | HeatKind::Word => "prob.",
-    }
-}
-
-/// The unit of the numbers, for the legend.
-pub fn unit(view: &ViewState) -> &'static str {
-    match view.heat {
-        HeatKind::Entropy => "nats",
-        HeatKind::Norm => "L2 norm",
-        HeatKind::Change => "relative",
-        HeatKind::Importance => loss_unit(view.sweep.measure),
-        HeatKind::Attention => "share of attention",
-        HeatKind::Attribution => "of the logit",
-        HeatKind::Off | HeatKind::TopProbability | HeatKind::Word => "probability",
-    }
-}
-
-/// A value as the legend and the card write it.
-pub fn number_text(_view: &ViewState, value: f32) -> String {
-    labels::number(value)
-}
-
-/// What a reader of the map must know beside its numbers.
-pub fn note(_ctx: &ViewCtx<'_>) -> Option<String> {
-    None
 }
 
 /// The colour scale from left to right.
@@ -327,7 +355,11 @@ mod tests {
             let heat = of_level(&nothing, &model(), kind);
             let is_elsewhere = matches!(
                 kind,
-                HeatKind::Off | HeatKind::Importance | HeatKind::Attention | HeatKind::Attribution
+                HeatKind::Off
+                    | HeatKind::Importance
+                    | HeatKind::Attention
+                    | HeatKind::Attribution
+                    | HeatKind::Divergence
             );
             assert_eq!(heat.is_none(), is_elsewhere);
         }

@@ -23,7 +23,8 @@ use self::ground::{Ground, Overlay};
 use self::viewport::Placed;
 pub use self::viewport::Viewport;
 use self::words::Words;
-use super::{ShownLevel, ViewCtx, heat};
+use super::greyed::Greyed;
+use super::{ShownLevel, ViewCtx, heat, link};
 use crate::engine::trace::Trace;
 use crate::index::Patch;
 
@@ -49,6 +50,8 @@ pub struct ImageGrid {
     linked: Option<Patch>,
     /// Patches that are outlined because something about them differs.
     outlined: Vec<Patch>,
+    /// A patch that another panel asked for, and the number of its request.
+    revealed: (Option<usize>, u64),
 }
 
 impl ImageGrid {
@@ -68,6 +71,7 @@ impl ImageGrid {
             pointed: None,
             linked: None,
             outlined: Vec::new(),
+            revealed: (None, 0),
         }
     }
 
@@ -164,12 +168,44 @@ impl ImageGrid {
             marks::hovered(patch, &placed, &around);
         }
         self.cursor_icon(ui, pointed.is_some());
+        self.tell_others(ui, &placed, pointed, hovered);
         if let Some(patch) = hovered {
             let painter = ui.painter().with_clip_rect(area.expand(4.0));
             marks::hovered(patch, &placed, &painter);
             if !self.brush.is_active() {
                 hover_card::show(ctx, shown, patch, placed.cell(patch), ui);
             }
+        }
+    }
+
+    /// Tells the other panels what the pointer is over and which patch was pressed, and outlines what they point at.
+    fn tell_others(
+        &mut self,
+        ui: &Ui,
+        placed: &Placed,
+        pointed: Option<Patch>,
+        hovered: Option<Patch>,
+    ) {
+        let ctx = ui.ctx();
+        let index = |patch: Patch| placed.grid.index(patch);
+        let over: Vec<usize> = hovered.and_then(index).into_iter().collect();
+        link::point(ctx, link::From::Picture, over);
+        if let Some(patch) = pointed.and_then(index)
+            && ui.input(|i| i.pointer.primary_pressed())
+        {
+            link::reveal(ctx, patch);
+        }
+        if let Some((patch, number)) = link::revealed(ctx)
+            && number != self.revealed.1
+        {
+            // What was pressed here needs no outline.
+            self.revealed = (Some(patch).filter(|_| pointed.is_none()), number);
+        }
+        let mut others = link::pointed(ctx, link::From::Picture);
+        others.extend(self.revealed.0);
+        if !others.is_empty() {
+            let painter = ui.painter().with_clip_rect(placed.area.expand(4.0));
+            marks::pointed(&others, placed, &painter);
         }
     }
 
@@ -309,9 +345,10 @@ impl ImageGrid {
             && view.show_words
         {
             let vocabulary = &shown.trace.model.vocabulary;
-            let readout = shown.readout;
+            let greyed = Greyed::of(&view.reading, shown.words, placed.grid.len());
             self.words.draw(
-                readout,
+                shown.words,
+                &greyed,
                 vocabulary,
                 placed,
                 &self.ground,

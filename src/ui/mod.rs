@@ -12,11 +12,13 @@ pub mod attribution_panel;
 mod candidates;
 pub mod compare;
 mod control_view;
+pub mod difference_panel;
 pub mod draft;
 mod edit_form;
 mod forced_answer;
 mod forms;
 mod glyphs;
+pub mod greyed;
 mod head_grid;
 pub mod heat;
 pub mod help;
@@ -25,7 +27,10 @@ pub mod inside_view;
 pub mod interventions;
 mod knockout_form;
 pub use crate::labels;
+pub mod legend_panel;
+pub mod lens_table;
 pub mod level_strip;
+pub mod link;
 pub mod notices;
 pub mod pane;
 mod paper_presets;
@@ -44,14 +49,16 @@ pub mod sweep_view;
 pub mod theme;
 pub mod tool_strip;
 pub mod top_bar;
+mod word_curve;
+pub mod word_panel;
 use crate::wording;
 
 use std::cell::RefCell;
 
 use crate::engine::protocol::Stage;
 use crate::engine::sweep::Sweep;
-use crate::engine::trace::{LevelReadout, Trace};
-use crate::session::{Command, GestureId, Session};
+use crate::engine::trace::{LevelReadout, RunReadout, Trace};
+use crate::session::{Command, GestureId, LensKind, Session};
 use crate::spec::SweepKind;
 use sweep_view::SweepView;
 use theme::Theme;
@@ -76,6 +83,10 @@ pub struct ViewCtx<'a> {
 pub struct ShownLevel<'a> {
     pub trace: &'a Trace,
     pub readout: &'a LevelReadout,
+    /// The words of the lens that is chosen; of [`Self::readout`] unless that lens is another.
+    pub words: &'a LevelReadout,
+    /// The run that it is of.
+    pub run: &'a RunReadout,
     /// It belongs to the run before: draw it dimmed.
     pub stale: bool,
 }
@@ -114,14 +125,30 @@ impl ViewCtx<'_> {
                 &trace.edited
             };
             if let Some(Some(readout)) = run.levels.get(level) {
+                let wants_cosine = self.session.view.reading.lens == LensKind::Cosine;
+                let cosine = run.cosine.get(level).and_then(Option::as_deref);
                 return Some(ShownLevel {
                     trace,
                     readout,
+                    words: cosine.filter(|_| wants_cosine).unwrap_or(readout),
+                    run,
                     stale,
                 });
             }
         }
         None
+    }
+}
+
+/// Why a panel has nothing to show: what failed, what goes on, or `nothing`.
+fn why_empty(ctx: &ViewCtx<'_>, nothing: &'static str) -> &'static str {
+    match (ctx.error, &ctx.progress) {
+        (_, Some((stage, _))) => match stage {
+            Stage::LoadingModel => "Loading the model…",
+            _ => "Reading…",
+        },
+        (Some(_), None) => "Nothing to show: the run failed, the message above says why",
+        (None, None) => nothing,
     }
 }
 

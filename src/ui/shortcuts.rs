@@ -56,6 +56,10 @@ pub enum Action {
     ShowClean,
     Compare,
     KeepRun,
+    CosineLens,
+    TableOfAllTokens,
+    GreyShared,
+    MeasureKl,
     NextScale,
     Normalise,
     SwapColours,
@@ -174,6 +178,10 @@ pub const TABLE: &[Entry] = table! {
     ShowGrid, "Grid", "Lines between the patches", [plain(Key::G)], NotTyping;
     ShowWords, "Words", "The likeliest word in every patch", [plain(Key::W)], NotTyping;
     ShowClean, "Clean run", "Show the words of the run without interventions", [plain(Key::C)], NotTyping;
+    CosineLens, "Cosine lens", "Words by cosine to the input embeddings instead of the logit lens: clearer at the first levels", [plain(Key::Y)], NotTyping;
+    TableOfAllTokens, "All tokens in the lens table", "System, picture, question and answer instead of the patches alone", [plain(Key::T)], NotTyping;
+    GreyShared, "Grey shared words", "Dims words that stand on many patches of a level", [plain(Key::D)], NotTyping;
+    MeasureKl, "Measure KL", "KL divergence of every cell from the clean run, with its noise floor", [plain(Key::H)], NotTyping;
     NextScale, "Next scale", "Linear, square root, percentile: how values become colours", [plain(Key::U)], NotTyping;
     Normalise, "Normalised", "The scale of the heat map spans the values on screen instead of all that are possible", [plain(Key::N)], NotTyping;
     SwapColours, "Cividis", "The colours of the heat map from blue to yellow, for people who see red and green alike", [], NotTyping;

@@ -80,3 +80,11 @@ pub mod over_picture {
         Color32::from_rgb(r, g, b)
     }
 }
+
+/// Text on a colour of a colour scale: the two whose contrast is high enough on every colour.
+pub mod over_scale {
+    use egui::Color32;
+
+    pub const LIGHT: Color32 = Color32::WHITE;
+    pub const DARK: Color32 = Color32::BLACK;
+}

@@ -8,7 +8,7 @@ use super::ViewCtx;
 use super::pane::Pane;
 use super::shortcuts::{Action, Actions, button, menu_check, menu_item};
 use super::sweep_view::SweepState;
-use crate::session::{Colours, Command};
+use crate::session::{Colours, Command, LensKind, TableRows};
 use crate::spec::ModelSource;
 
 /// What the bar shows and the session does not know.
@@ -201,6 +201,13 @@ fn view_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Act
     menu_check(ui, actions, Action::Compare, view.compare);
     ui.separator();
     let reading = &view.reading;
+    let is_cosine = reading.lens == LensKind::Cosine;
+    menu_check(ui, actions, Action::CosineLens, is_cosine);
+    let all_tokens = reading.rows == TableRows::AllTokens;
+    menu_check(ui, actions, Action::TableOfAllTokens, all_tokens);
+    menu_check(ui, actions, Action::GreyShared, reading.grey_shared);
+    let measured = ctx.session.readout.divergence;
+    menu_check(ui, actions, Action::MeasureKl, measured);
     menu_item(ui, actions, Action::NextScale, true);
     menu_check(ui, actions, Action::Normalise, reading.normalised);
     let is_cividis = reading.colours == Colours::Cividis;

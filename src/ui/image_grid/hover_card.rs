@@ -6,7 +6,7 @@ use egui::{Align2, Color32, FontId, Id, Order, Painter, Pos2, Rect, Sense, Vec2,
 
 use crate::engine::trace::LevelReadout;
 use crate::index::Patch;
-use crate::session::HeatKind;
+use crate::session::{HeatKind, WordUnit};
 use crate::spec::SweepKind;
 use crate::ui::glyphs::drawable;
 use crate::ui::theme::{GRID, Theme};
@@ -114,7 +114,7 @@ fn words(shown: Option<&ShownLevel<'_>>, index: usize) -> Vec<Option<(String, f3
     let mut words: Vec<_> = shown
         .map(|s| {
             let piece = |(id, p)| Some((s.trace.model.vocabulary.piece(id).into_owned(), p));
-            s.readout.top(index).take(N_WORDS).map(piece).collect()
+            s.words.top(index).take(N_WORDS).map(piece).collect()
         })
         .unwrap_or_default();
     words.resize(N_WORDS, None);
@@ -137,8 +137,7 @@ fn extra(ctx: &ViewCtx<'_>, shown: Option<&ShownLevel<'_>>, index: usize) -> Vec
             lines.extend(sweep_view::lines(sweep, sweep.unit_of_patch(index)));
         }
     } else if !matches!(view.heat, HeatKind::Off | HeatKind::TopProbability) {
-        let value = shown
-            .and_then(|s| heat::of_level(s.readout, &s.trace.model, view.heat))
+        let value = heat::of_view(ctx)
             .and_then(|h| h.values.get(index).copied())
             .unwrap_or(f32::NAN);
         lines.push(heat_line(ctx, view.heat, value));
@@ -163,10 +162,14 @@ fn heat_line(ctx: &ViewCtx<'_>, kind: HeatKind, value: f32) -> (String, String) 
     if kind == HeatKind::Word {
         let word = ctx.session.readout.words.first();
         let name = word.map_or_else(|| "no word chosen".to_owned(), |w| format!("“{w}”"));
-        return (name, labels::probability(value));
+        let value = match ctx.session.view.reading.unit {
+            WordUnit::Probability => labels::probability(value),
+            _ => heat::number_text(&ctx.session.view, value),
+        };
+        return (name, value);
     }
     let unit = match kind {
-        HeatKind::Entropy => " nats",
+        HeatKind::Entropy | HeatKind::Divergence => " nats",
         _ => "",
     };
     (

@@ -92,6 +92,18 @@ pub fn differs(patch: Patch, placed: &Placed, painter: &Painter) {
     painter.rect_stroke(rect.shrink(0.75), 0.0, light, egui::StrokeKind::Inside);
 }
 
+/// Outlines the patches that another panel points at, dark beneath light.
+pub fn pointed(patches: &[usize], placed: &Placed, painter: &Painter) {
+    let mut inside = vec![false; placed.grid.len()];
+    for patch in patches {
+        if let Some(inside) = inside.get_mut(*patch) {
+            *inside = true;
+        }
+    }
+    contour(&inside, placed, 4.0, over_picture::INK_DARK, painter);
+    contour(&inside, placed, 2.0, over_picture::INK_LIGHT, painter);
+}
+
 /// The rectangle that is being drawn with Shift: dashed, accent on dark.
 pub fn rectangle(first: Patch, last: Patch, placed: &Placed, painter: &Painter) {
     let rect = placed.cell(first).union(placed.cell(last));

@@ -12,6 +12,7 @@ use super::ground::Ground;
 use super::viewport::Placed;
 use crate::engine::trace::{LevelReadout, Vocabulary};
 use crate::ui::glyphs::drawable;
+use crate::ui::greyed::Greyed;
 use crate::ui::labels;
 use crate::ui::theme::over_picture;
 
@@ -46,10 +47,15 @@ struct Entry {
 }
 
 impl Words {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what is drawn, where, and on what ground"
+    )]
     /// Draws the words of all cells in sight. `strength` dims them all.
     pub fn draw(
         &mut self,
         readout: &LevelReadout,
+        greyed: &Greyed,
         vocabulary: &Arc<Vocabulary>,
         placed: &Placed,
         ground: &Ground,
@@ -71,7 +77,8 @@ impl Words {
                 shapes.push(list_plate(cell, layout, dark_ground));
             }
             for (row, (id, prob)) in readout.top(index).take(layout.rows).enumerate() {
-                let entry = self.entry(id, prob, strength, vocabulary, painter);
+                let dim = if greyed.is(id, vocabulary) { 0.3 } else { 1.0 };
+                let entry = self.entry(id, prob, strength * dim, vocabulary, painter);
                 let slot = row_slot(cell, row, layout);
                 draw_entry(&entry, slot, layout, dark_ground, painter, &mut shapes);
             }
@@ -103,10 +110,9 @@ impl Words {
         let is_word = vocabulary.is_word(id);
         let prob = if prob.is_finite() { prob } else { 0.0 };
         let by_prob = 0.35 + 0.65 * prob.clamp(0.0, 1.0).sqrt();
-        let alpha = if is_word { by_prob } else { 0.3 * by_prob };
         Entry {
             text: text.clone(),
-            alpha: alpha * strength,
+            alpha: by_prob * strength,
             bold: is_word && prob >= 0.5,
             is_word,
             prob,
