@@ -25,6 +25,7 @@
 //! | `labels`, `wording` | numbers, levels and interventions in words, for the window and for exports |
 //! | [`export`] | files made of a trace: results, tables, pictures; pure |
 //! | `render`, `ui`, `app`, `dialogs` | the window (feature `gui`): shaders, panels, glue, file dialogs |
+//! | [`experiment`] | the paper's experiments over sets of pictures: objects, rows, summaries |
 //! | [`cli`] | the command line |
 //!
 //! A module names only modules above it in this table; `tests/tidy.rs` enforces it.
@@ -86,6 +87,7 @@ pub mod demo;
 pub mod dialogs;
 pub mod engine;
 pub mod error;
+pub mod experiment;
 pub mod export;
 pub mod files;
 pub mod index;

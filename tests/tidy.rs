@@ -38,6 +38,7 @@ const WORDS: &[(&str, &[&str])] = &[
             "app.rs",
             "cli/",
             "dialogs.rs",
+            "experiment/",
         ],
     ),
     ("Color32::from_", &["ui/theme.rs", "render/"]),
@@ -60,6 +61,7 @@ const WORDS: &[(&str, &[&str])] = &[
         "use crate::engine",
         &[
             "engine/",
+            "experiment/",
             "lens/",
             "session/",
             "export/",
@@ -161,9 +163,24 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "engine",
+        &[
+            "session",
+            "export",
+            "experiment",
+            "ui",
+            "render",
+            "app",
+            "cli",
+        ],
+    ),
+    (
+        "session",
+        &["export", "experiment", "ui", "render", "app", "cli"],
+    ),
+    (
+        "experiment",
         &["session", "export", "ui", "render", "app", "cli"],
     ),
-    ("session", &["export", "ui", "render", "app", "cli"]),
     ("export", &["ui", "render", "app", "cli"]),
     ("ui", &["app", "cli"]),
 ];

@@ -3,6 +3,7 @@
 //! It parses, calls and prints. Results go to standard output or to files, everything else to standard error.
 
 mod bench;
+mod experiment;
 mod export;
 mod info;
 mod lens;
@@ -35,6 +36,7 @@ const EXAMPLES: &str = "Examples:
   patchglass export session.json --png view.png --csv words.csv
   patchglass sweep patches photo.jpg --token 4 --out importance.csv
   patchglass sweep layers session.json --window 3 --out layers.json
+  patchglass experiment lens --coco instances.json --images images --out results
   patchglass photo.jpg --model ~/llava-1.5-7b-hf --dtype q4k
   patchglass photo.jpg --model ~/ggml-model-q4_k.gguf
   patchglass info ~/llava-1.5-7b-hf           what it is, and what fits into this machine's memory";
@@ -67,6 +69,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Sweep over patches, blocks or heads: what a token of the clean answer depends on
     Sweep(sweep::SweepArgs),
+    /// The paper's experiments over a set of pictures: ablation, lens, knockout, mean; resumable, in shards
+    Experiment(experiment::ExperimentArgs),
     /// Describe a model: architecture, sizes, grid, memory needed, and whether it fits
     #[command(after_help = "Example: patchglass info ~/llava-1.5-7b-hf")]
     Info(info::InfoArgs),
@@ -142,6 +146,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
         Some(Command::Lens(args)) => lens::lens(&args),
         Some(Command::Export(args)) => export::export(&args),
         Some(Command::Sweep(args)) => sweep::sweep(&args),
+        Some(Command::Experiment(args)) => experiment::experiment(&args),
         Some(Command::Info(args)) => info::info(&args),
         Some(Command::Verify(args)) => verify::verify(&args),
         Some(Command::Bench(args)) => bench::bench(&args),

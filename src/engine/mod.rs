@@ -24,6 +24,7 @@ pub mod plan;
 pub mod protocol;
 mod run;
 mod state;
+pub mod study;
 pub mod sweep;
 pub mod trace;
 pub mod verification;

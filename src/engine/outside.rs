@@ -82,7 +82,12 @@ impl Outside<'_> {
 }
 
 /// The only tensor of a safetensors file, as a vector of the model's width.
-fn load_vector(path: &Path, d_model: usize, device: &Device, dtype: DType) -> Result<Tensor> {
+pub(super) fn load_vector(
+    path: &Path,
+    d_model: usize,
+    device: &Device,
+    dtype: DType,
+) -> Result<Tensor> {
     let bytes = files::read_bytes(path, 64 << 20)?;
     let bad = |why: String| {
         Error::input(format!(

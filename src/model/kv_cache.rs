@@ -93,6 +93,20 @@ impl KvCache {
         self.blocks.iter().flatten().flat_map(|(k, v)| [k, v])
     }
 
+    /// Keys and values of some of the sequences that lie side by side here, in the order of `wanted`.
+    pub(super) fn pick(&self, n_sequences: usize, wanted: &[usize]) -> Result<Self> {
+        let pick = |x: &Tensor| -> candle_core::Result<Tensor> {
+            let n_heads = x.dim(0)? / n_sequences.max(1);
+            let heads = wanted
+                .iter()
+                .flat_map(|sequence| sequence * n_heads..(sequence + 1) * n_heads);
+            let index: Vec<u32> = heads.map(|head| head as u32).collect();
+            let index = Tensor::new(index, x.device())?;
+            x.contiguous()?.index_select(&index, 0)
+        };
+        self.map(&pick)
+    }
+
     /// Takes the first `n` positions of a block over from another cache.
     pub(super) fn start_from(&mut self, layer: usize, other: &Self, n: usize) -> Result<()> {
         if let Some(room) = &mut self.room {

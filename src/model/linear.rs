@@ -5,7 +5,7 @@ use candle_core::{D, Tensor};
 use super::matrix::Matrix;
 use super::ops;
 use super::weights::{Part, Weights};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Weights `[out, in]`, their outputs side by side, and perhaps a bias `[out of all]`.
 pub(super) struct Linear {
@@ -59,6 +59,22 @@ impl Linear {
             Some(bias) => ops::add(&y, bias)?,
             None => y,
         })
+    }
+
+    /// The gradient of the input from that of the output: `[n, out] -> [n, in]`.
+    pub fn back(&self, dy: &Tensor) -> Result<Tensor> {
+        let mut first = 0;
+        let mut sum: Option<Tensor> = None;
+        for weight in &self.weights {
+            let n_out = weight.n_out()?;
+            let part = weight.back(&dy.narrow(D::Minus1, first, n_out)?.contiguous()?)?;
+            sum = Some(match sum {
+                Some(sum) => (sum + part)?,
+                None => part,
+            });
+            first += n_out;
+        }
+        sum.ok_or_else(|| Error::internal("a map without weights"))
     }
 
     /// What it is made of.

@@ -6,11 +6,14 @@
 mod batch;
 mod block;
 mod inside;
+mod many;
+mod reverse;
 
 use candle_core::{DType, Device, Tensor};
 
 pub use self::batch::SideBySide;
 use self::block::{Block, Positions};
+pub use self::many::Wanted;
 use super::config::TextConfig;
 use super::hooks::Hooks;
 use super::kv_cache::KvCache;

@@ -59,6 +59,22 @@ impl Matrix {
         }
     }
 
+    /// The gradient of the input of [`Matrix::product`] from that of its output: `[n, out] -> [n, in]`.
+    pub fn back(&self, dy: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Float(weight) => dy.matmul(weight)?,
+            Self::Quantised(weight) => dy.matmul(&float_again(weight, dy.dtype())?)?,
+        })
+    }
+
+    /// Numbers that a product gives.
+    pub fn n_out(&self) -> Result<usize> {
+        Ok(match self {
+            Self::Float(weight) => weight.dim(0)?,
+            Self::Quantised(weight) => weight.shape().dims2()?.0,
+        })
+    }
+
     /// Some rows in a float type, `[n, in]`.
     pub fn rows(&self, ids: &[u32], dtype: DType) -> Result<Tensor> {
         let ids = Tensor::new(ids, &self.device())?;

@@ -27,7 +27,7 @@ mod weights;
 
 pub use gguf::GgufFiles;
 pub use kv_cache::KvCache;
-pub use llama::{Base, Llama, MAX_POSITIONS, SideBySide};
+pub use llama::{Base, Llama, MAX_POSITIONS, SideBySide, Wanted};
 pub(crate) use llava::device_name;
 pub use llava::{Description, Llava};
 #[cfg(feature = "cuda")]

@@ -84,7 +84,7 @@ pub fn prepare(
         CropMode::Center => crop_to_center(picture, config),
         CropMode::Pad => pad_to_square(picture, config),
     };
-    let pixel_values = normalise(&seen, config);
+    let pixel_values = pixel_values(&seen, config);
     let original_size = (picture.width, picture.height);
     Ok(PreparedPicture {
         seen,
@@ -147,11 +147,11 @@ fn seen_rect(columns: Axis, rows: Axis) -> SeenRect {
     }
 }
 
-/// `[height, width, 3]` bytes to `[3, height, width]` floats.
+/// What the model is given of a picture of its size: `[height, width, 3]` bytes to `[3, height, width]` floats.
 ///
 /// The product with `rescale_factor` is taken in f64 and rounded to f32 once, as `CLIPImageProcessor` does; for 1/255
 /// this equals `x / 255` in f32 for all 256 levels (a test checks it). The rest is f32, as in numpy.
-fn normalise(picture: &Rgb8, config: &PictureConfig) -> Vec<f32> {
+pub fn pixel_values(picture: &Rgb8, config: &PictureConfig) -> Vec<f32> {
     let mut values = Vec::with_capacity(picture.pixels.len());
     for (channel, (mean, std)) in config.mean.iter().zip(config.std).enumerate() {
         let level = |x: u8| ((f64::from(x) * config.rescale_factor) as f32 - mean) / std;
@@ -194,7 +194,7 @@ mod tests {
         let want: Vec<f32> = (0..3)
             .flat_map(|_| (0..=255u8).map(|x| f32::from(x) / 255.0))
             .collect();
-        assert_eq!(normalise(&levels, &config), want);
+        assert_eq!(pixel_values(&levels, &config), want);
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl Tokenizer {
             .to_vec())
     }
 
+    /// The token whose piece is exactly this text: a word that follows no space.
+    pub fn piece(&self, text: &str) -> Option<u32> {
+        self.id(text).filter(|id| (*id as usize) < self.n_rows)
+    }
+
     /// Text of ids, without special tokens (as `tokenizer.decode(ids)` of transformers).
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         self.inner
@@ -108,6 +113,12 @@ impl Tokenizer {
                 "the word {word:?} has no token: type letters"
             ))),
         }
+    }
+
+    /// Whether a token is a space and nothing else.
+    pub fn is_bare_space(&self, id: Option<u32>) -> bool {
+        let piece = id.and_then(|id| self.inner.id_to_token(id));
+        piece.is_some_and(|piece| piece == "▁" || piece == "Ġ")
     }
 
     /// Text of all tokens for people.

@@ -17,20 +17,20 @@ use crate::model::ops::{self, AttentionShape};
 use crate::model::weights::{Part, Weights};
 
 pub(super) struct Block {
-    input_layernorm: Tensor, // [d_model]
-    self_attn: Attention,
-    post_attention_layernorm: Tensor, // [d_model]
-    mlp: Mlp,
+    pub(super) input_layernorm: Tensor, // [d_model]
+    pub(super) self_attn: Attention,
+    pub(super) post_attention_layernorm: Tensor, // [d_model]
+    pub(super) mlp: Mlp,
 }
 
-struct Attention {
-    qkv_proj: Linear, // [(heads + 2 * kv_heads) * d_head, d_model]
-    o_proj: Linear,   // [d_model, heads * d_head]
+pub(super) struct Attention {
+    pub(super) qkv_proj: Linear, // [(heads + 2 * kv_heads) * d_head, d_model]
+    pub(super) o_proj: Linear,   // [d_model, heads * d_head]
 }
 
-struct Mlp {
-    gate_up_proj: Linear, // [2 * d_ff, d_model]
-    down_proj: Linear,    // [d_model, d_ff]
+pub(super) struct Mlp {
+    pub(super) gate_up_proj: Linear, // [2 * d_ff, d_model]
+    pub(super) down_proj: Linear,    // [d_model, d_ff]
 }
 
 /// What all blocks of one pass share. The rows are those of `batch` sequences one after the other, each with the
@@ -154,6 +154,18 @@ impl Block {
 }
 
 impl Attention {
+    /// Sizes of the attention of one pass.
+    pub fn shape(&self, pos: &Positions, config: &TextConfig) -> Result<AttentionShape> {
+        Ok(AttentionShape {
+            batch: pos.batch,
+            n: pos.n()?,
+            heads: config.num_attention_heads,
+            kv_heads: config.num_key_value_heads,
+            d_head: config.head_dim,
+            first_pos: pos.first_pos,
+        })
+    }
+
     fn forward(
         &self,
         x: &Tensor, // [batch * n, d_model]
@@ -163,14 +175,7 @@ impl Attention {
         cache: &mut KvCache,
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor> {
-        let shape = AttentionShape {
-            batch: pos.batch,
-            n: pos.n()?,
-            heads: config.num_attention_heads,
-            kv_heads: config.num_key_value_heads,
-            d_head: config.head_dim,
-            first_pos: pos.first_pos,
-        };
+        let shape = self.shape(pos, config)?;
         let qkv = self.qkv_proj.forward(x)?; // [batch * n, (heads + 2 * kv_heads) * d_head]
         let (q, k, v) = if wants(hooks, layer, &[Site::Q, Site::K, Site::V]) {
             let (q, k, v) = ops::split_heads(&qkv, &shape)?;

@@ -5,6 +5,7 @@
 
 mod activation;
 mod attention;
+mod back;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
 mod exp;
@@ -20,6 +21,7 @@ use candle_core::{DType, Layout, Result, Tensor};
 
 pub(super) use self::activation::{quick_gelu, silu_mul};
 pub(super) use self::attention::{attention, full_attention, masked_scores, softmax};
+pub(super) use self::back::{rms_norm_back, silu_mul_back, softmax_back, sum_of_groups};
 pub(crate) use self::exp::{exp, with_vectors};
 pub(super) use self::heads::{
     append_positions, merge_heads, repeat_heads, rotate, split_heads, split_rotated_heads,
