@@ -136,7 +136,7 @@ fn the_answer_before_is_told_under_the_edit() {
 fn a_kept_run_comes_back_at_once_and_that_is_undone() {
     let (mut h, seen) = app_with(full());
     show(&mut h, "Runs");
-    h.key_press_modifiers(Modifiers::COMMAND, Key::D);
+    h.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::K);
     settle(&mut h);
     let kept = h.state().session().experiment.clone();
     assert_eq!(h.state().session().runs.list[0].experiment, kept);

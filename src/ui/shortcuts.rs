@@ -186,7 +186,7 @@ pub const TABLE: &[Entry] = table! {
     Normalise, "Normalised", "The scale of the heat map spans the values on screen instead of all that are possible", [plain(Key::N)], NotTyping;
     SwapColours, "Cividis", "The colours of the heat map from blue to yellow, for people who see red and green alike", [], NotTyping;
     Compare, "Before, after, difference", "Three pictures side by side: before the interventions, after them, and how far they moved every patch", [plain(Key::B)], NotTyping;
-    KeepRun, "Keep this run", "Put the experiment as it is into the list of runs, to come back to", [ctrl(Key::D)], NotTyping;
+    KeepRun, "Keep this run", "Put the experiment as it is into the list of runs, to come back to", [ctrl_shift(Key::K)], NotTyping;
     Rerun, "Run again", "Run the same again, for example after a file was mended", [ctrl(Key::R)], Always;
     Sweep, "Start sweep", "Take away patches, blocks or heads of the clean run one at a time, and see what the watched token loses", [plain(Key::I)], NotTyping;
     Stop, "Stop the run", "Stop what runs now and keep the last result", [ctrl(Key::Period)], Always;
