@@ -2,15 +2,20 @@
 //!
 //! The results come back through a channel; the shell applies them. It changes no session.
 
+pub mod mask;
+
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::error::{Error, Result};
-use crate::session::{Session, file};
+use crate::session::{NamedSelection, Session, file};
 use crate::spec::{ModelSource, PictureSource, Replacement};
 
 /// File name endings of pictures that can be read.
 pub const PICTURES: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
+
+/// Of mask pictures and annotation files.
+const MASKS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "json"];
 
 /// What a file dialog is for.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +37,8 @@ pub enum Outcome {
     Model(ModelSource),
     Session(Box<Session>, PathBuf),
     Replacement(usize, Replacement),
+    /// What a mask or an annotation file selects.
+    Selections(Vec<NamedSelection>),
     /// The session as it was saved, and where.
     Saved(Box<Session>, PathBuf),
     /// Nothing was chosen, or there is no dialog on this desktop.
@@ -73,6 +80,21 @@ impl Dialogs {
     /// Opens what a typed or dropped path names.
     pub fn open(&mut self, text: String) {
         self.start("open a file", move || open(&text));
+    }
+
+    /// Reads selections from a path, or asks for one.
+    pub fn select(&mut self, path: Option<String>, subject: mask::Subject) {
+        self.start("read a mask", move || {
+            let ask = || {
+                rfd::FileDialog::new()
+                    .add_filter("Masks and annotations", &MASKS)
+                    .pick_file()
+            };
+            let Some(path) = path.map(|text| expanded(&text)).or_else(ask) else {
+                return Ok(Outcome::Nothing);
+            };
+            mask::read(&path, &subject).map(Outcome::Selections)
+        });
     }
 
     /// Saves to `path`, or asks where.
@@ -134,7 +156,7 @@ fn picked(pick: &Pick) -> Result<Option<Outcome>> {
             None => None,
         },
         Pick::Replacement { row, mean: true } => dialog
-            .add_filter("Tensors", &["safetensors"])
+            .add_filter("Tensors", &["safetensors", "pt", "pth"])
             .pick_file()
             .map(|path| Outcome::Replacement(*row, Replacement::MeanOf(path))),
         Pick::Replacement { row, mean: false } => {

@@ -196,6 +196,7 @@ mod tests {
             size: 8,
             rgb: vec![128; 8 * 8 * 3],
             original_size: (8, 8),
+            seen_in_original: crate::model::preprocess::SeenRect::whole(8, 8),
         }
     }
 

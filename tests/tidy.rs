@@ -55,6 +55,7 @@ const WORDS: &[(&str, &[&str])] = &[
             "app/",
             "cli/",
             "dialogs.rs",
+            "dialogs/",
         ],
     ),
     (

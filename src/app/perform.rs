@@ -82,6 +82,8 @@ impl PatchglassApp {
                 let control = (!on).then(crate::spec::ControlSpec::default);
                 self.commands.send(Command::SetControl(control));
             }
+            A::SelectFromFile => self.select_from(None),
+            A::SelectFromPath(path) => self.select_from(Some(path)),
             A::SoloRow
             | A::DuplicateRow
             | A::RenameRow
@@ -172,6 +174,7 @@ impl PatchglassApp {
                     self.saved = *session;
                     self.file = Some(path);
                 }
+                Outcome::Selections(found) => self.commands.send(Command::TakeSelections(found)),
                 Outcome::Nothing => {}
                 Outcome::Failed(error) => self.runs.show_error(error.to_string()),
             }

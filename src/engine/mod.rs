@@ -22,6 +22,7 @@ mod picture;
 mod place;
 pub mod plan;
 pub mod protocol;
+mod pt;
 mod run;
 mod state;
 pub mod study;

@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::picture::{self, FileStamp};
 use super::protocol::{Monitor, RunSpec, Stage};
+use super::pt;
 use super::state::{RunState, Watch};
 use crate::error::{Error, Result};
 use crate::files;
@@ -81,7 +82,7 @@ impl Outside<'_> {
     }
 }
 
-/// The only tensor of a safetensors file, as a vector of the model's width.
+/// The only tensor of a safetensors file or of one that PyTorch saved, as a vector of the model's width.
 pub(super) fn load_vector(
     path: &Path,
     d_model: usize,
@@ -95,6 +96,13 @@ pub(super) fn load_vector(
             path.display()
         ))
     };
+    if pt::is_zip(&bytes) {
+        let numbers = pt::tensor(&bytes, device).map_err(bad)?;
+        return match numbers.elem_count() {
+            n if n == d_model => Ok(numbers.to_dtype(dtype)?),
+            n => Err(bad(format!("its tensor has {n} numbers"))),
+        };
+    }
     let tensors = candle_core::safetensors::load_buffer(&bytes, device)
         .map_err(|e| bad(format!("not a safetensors file ({e})")))?;
     let mut tensors = tensors.into_values();

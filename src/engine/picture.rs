@@ -108,6 +108,7 @@ impl EncodedPicture {
             size: prepared.seen.width,
             rgb: prepared.seen.pixels,
             original_size: prepared.original_size,
+            seen_in_original: prepared.seen_in_original,
         };
         let pixel_values = Arc::new(prepared.pixel_values);
         Ok(Self {

@@ -10,6 +10,7 @@ use super::protocol::RunId;
 use crate::index::TokenLayout;
 pub use crate::lens::{LevelReadout, TokenScore};
 pub use crate::model::facts::{ModelFacts, Vocabulary, WordToken};
+use crate::model::preprocess::SeenRect;
 
 /// The picture as the model sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub struct SeenPicture {
     pub rgb: Vec<u8>,
     /// Width and height of the file.
     pub original_size: (usize, usize),
+    /// Which part of the file is seen, in its pixels.
+    pub seen_in_original: SeenRect,
 }
 
 /// A greedy answer.

@@ -55,6 +55,29 @@ pub struct SeenRect {
     pub height: f64,
 }
 
+impl SeenRect {
+    /// All of a picture of that size.
+    pub const fn whole(width: usize, height: usize) -> Self {
+        Self {
+            left: 0.0,
+            top: 0.0,
+            width: width as f64,
+            height: height as f64,
+        }
+    }
+
+    /// The same part of the picture at another size.
+    #[must_use]
+    pub fn scaled(self, x: f64, y: f64) -> Self {
+        Self {
+            left: self.left * x,
+            top: self.top * y,
+            width: self.width * x,
+            height: self.height * y,
+        }
+    }
+}
+
 /// What the model sees of a picture, and where that lies in the original.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PreparedPicture {

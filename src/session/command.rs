@@ -5,7 +5,7 @@
 use super::inside_view::InsideView;
 use super::reading::ReadingView;
 use super::sweep_settings::SweepSettings;
-use super::view_state::{HeatKind, Tool};
+use super::view_state::{HeatKind, NamedSelection, Tool};
 use crate::index::{Patch, PatchGrid, PatchSet};
 use crate::spec::{
     AttentionSpec, AttributionSpec, ControlSpec, Crop, Intervention, ModelSource, PictureSource,
@@ -124,6 +124,8 @@ pub enum Command {
         name: String,
     },
     DeleteSelection(usize),
+    /// Keeps these and selects the first; one alone is only selected.
+    TakeSelections(Vec<NamedSelection>),
     UndoSelection,
     RedoSelection,
     SetActiveRow(Option<usize>),

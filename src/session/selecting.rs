@@ -51,6 +51,15 @@ pub(super) fn update(session: &mut Session, command: Command) -> Option<Command>
                 s.selections.remove(at);
             }
         }),
+        C::TakeSelections(found) => edit(session, None, |s| {
+            let is_one = found.len() == 1;
+            for one in found.into_iter().rev() {
+                s.selection = one.patches;
+                if !is_one {
+                    keep(s, &one.name);
+                }
+            }
+        }),
         C::UndoSelection => travel(session, true),
         C::RedoSelection => travel(session, false),
         other => return Some(other),

@@ -211,7 +211,7 @@ impl AblationForm {
             let (name, hint, make): (_, _, fn(std::path::PathBuf) -> Replacement) = match kind {
                 Kind::MeanOf => (
                     "Mean file",
-                    "path of a safetensors file",
+                    "path of a .safetensors or .pt file",
                     Replacement::MeanOf,
                 ),
                 _ => ("Other picture", "path of a picture", Replacement::Image),

@@ -35,6 +35,8 @@ pub struct SelectionPanel {
     n_random: Option<usize>,
     seed: u64,
     name: String,
+    /// Path of a mask.
+    mask: String,
     /// The kept selection that is being renamed, and its new name.
     renamed: Option<(usize, String)>,
     gesture: Gesture,
@@ -49,6 +51,7 @@ impl SelectionPanel {
                 self.by_heat(ctx, ui);
                 self.by_likeness(ctx, ui, actions);
                 self.by_chance(ctx, ui, actions);
+                self.by_file(ctx, ui, actions);
             });
         self.kept(ctx, ui, actions);
         self.select_wanted(ctx);
@@ -233,6 +236,27 @@ impl SelectionPanel {
                     .accessible_name("Random seed")
                     .on_hover_text("The same seed draws the same patches");
                 small(ui, actions, &Action::SelectRandom, "Draw", n_patches > 0);
+            });
+        });
+    }
+
+    fn by_file(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
+        labelled(ui, "From a file", |ui| {
+            ui.horizontal(|ui| {
+                let edit = egui::TextEdit::singleline(&mut self.mask)
+                    .hint_text("path of a mask or COCO file")
+                    .margin(egui::Margin::symmetric(8, 4))
+                    .desired_width(184.0);
+                let response = ui
+                    .add_enabled(ctx.trace.is_some(), edit)
+                    .accessible_name("Mask file")
+                    .on_hover_text("A picture whose white is selected, or COCO annotations of this picture; Enter reads it");
+                let entered = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+                if entered && !self.mask.trim().is_empty() {
+                    actions.send(Action::SelectFromPath(self.mask.trim().to_owned()));
+                }
+                let ready = ctx.trace.is_some();
+                small(ui, actions, &Action::SelectFromFile, "Browse…", ready);
             });
         });
     }

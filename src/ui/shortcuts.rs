@@ -31,6 +31,7 @@ pub enum Action {
     SelectRegisters,
     SelectRandom,
     SelectSimilar,
+    SelectFromFile,
     KeepSelection,
     UndoSelection,
     RedoSelection,
@@ -77,6 +78,8 @@ pub enum Action {
     Theme(egui::ThemePreference),
     /// A path or hub id that was typed or dropped.
     OpenTyped(String),
+    /// A mask or annotation file whose path was typed.
+    SelectFromPath(String),
     /// A file for the replacement of this row of the interventions.
     BrowseReplacement(usize),
     DismissError,
@@ -155,6 +158,7 @@ pub const TABLE: &[Entry] = table! {
     SelectRegisters, "Select registers", "Select the patches whose norm after the projector lies more than 2 standard deviations above the mean: the paper's register set", [], NotTyping;
     SelectRandom, "Select at random", "Select as many patches by chance; again for the next seed", [plain(Key::R)], NotTyping;
     SelectSimilar, "Select similar", "Select the patches whose residuals at this level are like that of the middle of the selection", [plain(Key::M)], NotTyping;
+    SelectFromFile, "Select from a file…", "A mask picture (white is selected) or a COCO annotation file, whose categories are kept as selections", [], NotTyping;
     KeepSelection, "Keep selection", "Keep the selection in the session, under a name", [ctrl(Key::B)], NotTyping;
     UndoSelection, "Undo selection", "Take back the last change of the selection", [ctrl(Key::U)], NotTyping;
     RedoSelection, "Redo selection", "Make the change of the selection again", [ctrl_shift(Key::U)], NotTyping;

@@ -171,6 +171,7 @@ fn select_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
         (Action::SelectRegisters, ctx.trace.is_some()),
         (Action::SelectRandom, ready),
         (Action::SelectSimilar, some),
+        (Action::SelectFromFile, ctx.trace.is_some()),
     ] {
         menu_item(ui, actions, action, enabled);
     }

@@ -208,6 +208,10 @@ fn picture() -> SeenPicture {
         name: patchglass::demo::PICTURE_NAME.to_owned(),
         size: rgb.width() as usize,
         original_size: (rgb.width() as usize, rgb.height() as usize),
+        seen_in_original: patchglass::model::preprocess::SeenRect::whole(
+            rgb.width() as usize,
+            rgb.height() as usize,
+        ),
         rgb: rgb.into_raw(),
     }
 }

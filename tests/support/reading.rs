@@ -170,6 +170,7 @@ pub fn trace(has_edits: bool) -> Trace {
             size: png.width() as usize,
             rgb: png.to_rgb8().into_raw(),
             original_size: (336, 336),
+            seen_in_original: patchglass::model::preprocess::SeenRect::whole(336, 336),
         }),
         layout: Arc::new(TokenLayout {
             n_prompt: BEFORE + GRID.len() + AFTER,

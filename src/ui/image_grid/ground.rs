@@ -230,6 +230,7 @@ mod tests {
             size: 4,
             rgb,
             original_size: (4, 4),
+            seen_in_original: crate::model::preprocess::SeenRect::whole(4, 4),
         };
         let cells = brightness(&picture, PatchGrid::new(1, 2));
         assert!(cells[0] < 0.01 && cells[1] > 0.99);
