@@ -175,7 +175,7 @@ fn knockouts_give_the_twins_tokens() {
     }
     assert_eq!(n, 10 * 4 * 3);
     assert!(
-        n_changed > 10,
+        n_changed > 5,
         "tokens must change, else nothing is tested: {n_changed}"
     );
 }
