@@ -4,14 +4,17 @@
 //! asks for one run if any of them needs one. Nothing here computes or waits.
 
 mod dock;
+mod habits;
 mod keeper;
 mod layout;
 mod open;
 mod perform;
 mod reading;
+mod remember;
 mod runs;
 mod selecting;
 mod sweeps;
+mod touring;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use egui::{Context, Ui};
 
 pub use keeper::Folders;
 pub use open::{OpenOptions, open};
+pub use remember::Memory;
 
 use crate::dialogs::Dialogs;
 use crate::engine::protocol::Runner;
@@ -38,6 +42,7 @@ use crate::ui::interventions::InterventionsPanel;
 use crate::ui::legend_panel::LegendPanel;
 use crate::ui::lens_table::LensTable;
 use crate::ui::level_strip::{LevelStrip, slider_id};
+use crate::ui::palette::Palette;
 use crate::ui::pane::Pane;
 use crate::ui::path_prompt::PathPrompt;
 use crate::ui::question::QuestionPanel;
@@ -50,11 +55,7 @@ use crate::ui::theme::Theme;
 use crate::ui::word_panel::WordPanel;
 use crate::ui::{CommandSender, style};
 use dock::Dock;
-use keeper::Keeper;
 use runs::Runs;
-
-/// The remembered layout, in the folder for configuration.
-const LAYOUT: &str = "layout.json";
 
 /// The panels with their scratch.
 struct Panels {
@@ -74,6 +75,7 @@ struct Panels {
     compare: ComparePanes,
     level_strip: LevelStrip,
     path_prompt: PathPrompt,
+    palette: Palette,
     show_keys: bool,
     show_about: bool,
 }
@@ -96,8 +98,10 @@ pub struct PatchglassApp {
     runs: Runs,
     panels: Panels,
     dock: Dock,
-    folders: Folders,
-    keeper: Keeper,
+    memory: Memory,
+    tour: Option<touring::Play>,
+    presenting: bool,
+    preferences_applied: bool,
     commands: CommandSender,
     actions: Actions,
     dialogs: Dialogs,
@@ -139,12 +143,15 @@ impl PatchglassApp {
                 compare: ComparePanes::default(),
                 level_strip: LevelStrip::default(),
                 path_prompt: PathPrompt::default(),
+                palette: Palette::default(),
                 show_keys: false,
                 show_about: false,
             },
             dock: Dock::default(),
-            folders: Folders::default(),
-            keeper: Keeper::default(),
+            memory: Memory::default(),
+            tour: None,
+            presenting: false,
+            preferences_applied: false,
             commands: CommandSender::default(),
             actions: Actions::default(),
             dialogs: Dialogs::new(cc.egui_ctx.clone()),
@@ -161,31 +168,39 @@ impl PatchglassApp {
         self
     }
 
-    /// Remembers the layout in these folders, and starts with what was remembered there.
+    /// Remembers in these folders what is kept between starts, and begins with what was remembered there.
     #[must_use]
     pub fn with_folders(mut self, folders: Folders) -> Self {
-        let text = keeper::read(folders.config.as_deref(), LAYOUT);
-        if let Some(dock) = text.and_then(|text| Dock::from_text(&text)) {
+        self.memory = Memory::read(folders);
+        self.memory.is_safe(&self.session);
+        if let Some(dock) = self.memory.layout() {
             self.dock = dock;
         }
-        self.folders = folders;
         self
     }
 
-    /// Writes what has changed of what is remembered.
-    fn remember(&mut self) {
-        if let (true, Some(folder)) = (self.dock.take_change(), &self.folders.config) {
-            let path = folder.join(LAYOUT);
-            match self.dock.to_text() {
-                Some(text) => self.keeper.write(path, text),
-                None => self.keeper.remove(path),
-            }
+    /// Writes what has changed of what is remembered; the session a moment after an edit.
+    fn remember(&mut self, ctx: &Context) {
+        self.memory.keep(&mut self.dock);
+        let now = ctx.input(|i| i.time);
+        if let Some(wait) = self.memory.autosave(&self.session, now) {
+            ctx.request_repaint_after(std::time::Duration::from_secs_f64(wait));
         }
+    }
+
+    /// Whether a session that was lost in a crash can be brought back.
+    pub fn can_bring_back(&self) -> bool {
+        self.memory.can_bring_back()
     }
 
     /// Whether a pane is open, be it in front or behind another tab.
     pub fn is_open(&self, pane: Pane) -> bool {
         self.dock.is_open(pane)
+    }
+
+    /// Hands a command over, as a panel does; it is applied at the end of the next frame.
+    pub fn send(&self, command: Command) {
+        self.commands.send(command);
     }
 
     pub fn session(&self) -> &Session {
@@ -220,6 +235,7 @@ impl PatchglassApp {
         self.runs.drain();
         self.runs.start_wanted_sweep(&self.session);
         self.take_dropped_files(ctx);
+        self.take_pasted_pictures(ctx);
         self.take_files();
         if let Some(trace) = self.runs.result() {
             self.panels.run_list.take_in(&self.session, trace);
@@ -228,6 +244,7 @@ impl PatchglassApp {
         if let Some(grid) = grid.filter(|grid| self.session.grid != Some(*grid)) {
             update(&mut self.session, Command::SetGrid(grid));
         }
+        self.begin_step();
     }
 
     /// Applies the frame's commands in order; of all that need a run, the last state is run, once.
@@ -240,6 +257,7 @@ impl PatchglassApp {
             rerun |= update(&mut self.session, command).rerun;
         }
         if rerun {
+            self.memory.note(&self.session, self.file.as_deref());
             self.panels.level_strip.stop();
             if let Some(trace) = self.panels.run_list.result_of(&self.session.experiment) {
                 self.runs.recall(trace);
@@ -284,6 +302,7 @@ impl eframe::App for PatchglassApp {
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
+        self.apply_preferences(&ctx);
         for action in pressed(&ctx, slider_id()) {
             self.actions.send(action);
         }
@@ -296,11 +315,15 @@ impl eframe::App for PatchglassApp {
         let changed = self.commands.any();
         self.apply_commands();
         self.runs.start_wanted_sweep(&self.session);
-        self.remember();
+        self.remember(&ctx);
         if changed {
             // What was sent in this frame is seen in the next one.
             ctx.request_repaint();
         }
+    }
+
+    fn on_exit(&mut self) {
+        self.memory.end();
     }
 
     fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {

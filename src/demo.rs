@@ -27,3 +27,50 @@ pub static FILES: [(&str, &[u8]); 5] = [
     ("model.safetensors", WEIGHTS),
     (PICTURE_NAME, PICTURE),
 ];
+
+/// A scene like those that the demo model was trained on, held out from its training.
+pub struct Sample {
+    pub name: &'static str,
+    /// What is to be seen.
+    pub what: &'static str,
+    /// PNG, 336 px.
+    pub png: &'static [u8],
+}
+
+macro_rules! sample {
+    ($name:literal, $what:literal) => {
+        Sample {
+            name: $name,
+            what: $what,
+            png: include_bytes!(concat!("../assets/demo/samples/", $name, ".png")),
+        }
+    };
+}
+
+/// The twelve sample scenes: 0.97 MB of the binary.
+pub static SAMPLES: &[Sample] = &[
+    sample!("meadow", "A dog, a tree and a red bicycle in a meadow"),
+    sample!(
+        "beach",
+        "A yellow umbrella, a blue ball and a crab on a beach"
+    ),
+    sample!("lake", "An orange tent and a swan by a lake at sunset"),
+    sample!("snow", "Two penguins and a snowman in the snow"),
+    sample!("night", "A moon, a fox and an owl in a forest at night"),
+    sample!(
+        "city",
+        "An airplane, a blue car and a red bus in a city at sunset"
+    ),
+    sample!("desert", "A snake, a camel and a cactus in the desert"),
+    sample!(
+        "table",
+        "A pizza, a blue cup, an apple and some cheese on a table"
+    ),
+    sample!("reef", "An octopus, a fish and a turtle under water"),
+    sample!("room", "A cat, a green chair and a red book in a room"),
+    sample!(
+        "savanna",
+        "A giraffe, an elephant and a lion in a field at sunset"
+    ),
+    sample!("space", "A rocket, a yellow star and a robot in space"),
+];

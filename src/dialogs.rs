@@ -5,9 +5,13 @@
 pub mod mask;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::demo::SAMPLES;
 use crate::error::{Error, Result};
+use crate::files;
+use crate::session::tour::{self, Tour};
 use crate::session::{NamedSelection, Session, file};
 use crate::spec::{ModelSource, PictureSource, Replacement};
 
@@ -23,6 +27,7 @@ pub enum Pick {
     Picture,
     Model,
     Session,
+    Tour,
     /// The picture or the mean that replaces the patches of this row.
     Replacement {
         row: usize,
@@ -36,6 +41,7 @@ pub enum Outcome {
     Picture(PictureSource),
     Model(ModelSource),
     Session(Box<Session>, PathBuf),
+    Tour(Box<Tour>),
     Replacement(usize, Replacement),
     /// What a mask or an annotation file selects.
     Selections(Vec<NamedSelection>),
@@ -97,6 +103,40 @@ impl Dialogs {
         });
     }
 
+    /// Opens a sample scene, which is put into the folder if it does not lie there.
+    pub fn open_sample(&mut self, name: &'static str, folder: PathBuf) {
+        self.start("open a sample", move || {
+            let sample = SAMPLES.iter().find(|sample| sample.name == name);
+            let sample =
+                sample.ok_or_else(|| Error::input(format!("there is no sample {name}")))?;
+            put(&folder, &format!("sample-{name}.png"), sample.png)
+        });
+    }
+
+    /// Opens a picture from the clipboard, which is put into the folder as a PNG.
+    pub fn open_pasted(&mut self, image: Arc<egui::ColorImage>, folder: PathBuf) {
+        self.start("paste a picture", move || {
+            let [width, height] = image.size;
+            let rgb: Vec<u8> = image
+                .pixels
+                .iter()
+                .flat_map(|p| [p.r(), p.g(), p.b()])
+                .collect();
+            let picture = image::RgbImage::from_raw(width as u32, height as u32, rgb)
+                .ok_or_else(|| Error::input("the picture in the clipboard is not whole"))?;
+            let mut png = std::io::Cursor::new(Vec::new());
+            picture
+                .write_to(&mut png, image::ImageFormat::Png)
+                .map_err(|e| {
+                    Error::input(format!(
+                        "the picture in the clipboard cannot be kept as a PNG: {e}"
+                    ))
+                })?;
+            let name = format!("pasted-{:08x}.png", crc32fast::hash(png.get_ref()));
+            put(&folder, &name, png.get_ref())
+        });
+    }
+
     /// Saves to `path`, or asks where.
     pub fn save(&mut self, session: &Session, path: Option<PathBuf>) {
         let session = session.clone();
@@ -155,6 +195,10 @@ fn picked(pick: &Pick) -> Result<Option<Outcome>> {
             Some(path) => Some(load(path)?),
             None => None,
         },
+        Pick::Tour => match dialog.add_filter("Tours", &["md"]).pick_file() {
+            Some(path) => Some(Outcome::Tour(Box::new(tour::load(&path)?))),
+            None => None,
+        },
         Pick::Replacement { row, mean: true } => dialog
             .add_filter("Tensors", &["safetensors", "pt", "pth"])
             .pick_file()
@@ -163,6 +207,16 @@ fn picked(pick: &Pick) -> Result<Option<Outcome>> {
             pictures(dialog).map(|path| Outcome::Replacement(*row, Replacement::Image(path)))
         }
     })
+}
+
+/// A picture of ours that a session can point to, whole or not at all.
+fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<Outcome> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::write(folder, &e))?;
+    let path = folder.join(name);
+    if !path.exists() {
+        files::write_atomically(&path, bytes)?;
+    }
+    Ok(Outcome::Picture(PictureSource::File(path)))
 }
 
 fn ask_where() -> Option<PathBuf> {
@@ -195,6 +249,9 @@ fn open(text: &str) -> Result<Outcome> {
     }
     if ending == "json" {
         return load(path);
+    }
+    if ending == "md" {
+        return Ok(Outcome::Tour(Box::new(tour::load(&path)?)));
     }
     if ending == "gguf" && path.exists() {
         let mmproj = None;

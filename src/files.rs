@@ -7,6 +7,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
+/// How the names of files begin that are being written; one that stays was left by a program that was killed.
+pub const TEMPORARY: &str = ".patchglass-";
+
 /// Reads a whole file of at most `max_bytes`.
 ///
 /// # Errors
@@ -65,7 +68,9 @@ pub fn replace(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempfile_in(folder)?;
     write(file.as_file_mut())?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())

@@ -15,6 +15,10 @@ mod file_tests;
 #[path = "window/little_memory.rs"]
 mod little_memory;
 
+#[path = "window/habits.rs"]
+mod habits;
+#[path = "window/random.rs"]
+mod random;
 #[path = "window/sweeps.rs"]
 mod sweeps;
 

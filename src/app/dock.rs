@@ -212,7 +212,7 @@ fn default_tree(size: Vec2) -> Tree<Pane> {
         tabs_of(Home::Top),
         tabs_of(Home::Bottom),
     );
-    let height = TOP.min(0.6 * size.y);
+    let height = TOP.min(0.63 * size.y);
     let split = |first, second, share: f32| (vec![first, second], share.clamp(0.05, 0.95));
     let (column, share) = split(top, bottom, height / size.y.max(1.0));
     let column = linear(LinearDir::Vertical, &column, share);

@@ -94,6 +94,15 @@ impl Keeper {
         self.send(Job::Remove(path));
     }
 
+    /// Waits until everything is written.
+    pub fn finish(&mut self) {
+        if let Some((sender, thread)) = self.thread.take() {
+            drop(sender);
+            // A keeper that panicked has told so itself.
+            let _panicked = thread.join();
+        }
+    }
+
     fn send(&mut self, job: Job) {
         if self.thread.is_none() {
             let (sender, jobs) = channel();
@@ -137,11 +146,7 @@ fn work(jobs: &Receiver<Job>) {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        if let Some((sender, thread)) = self.thread.take() {
-            drop(sender);
-            // A keeper that panicked has told so itself.
-            let _panicked = thread.join();
-        }
+        self.finish();
     }
 }
 

@@ -6,7 +6,11 @@ use super::{Panels, PatchglassApp};
 use crate::ui::pane::Pane;
 use crate::ui::shortcuts::Actions;
 use crate::ui::top_bar::FileState;
-use crate::ui::{ViewCtx, about, help, level_strip, notices, status, tool_strip, top_bar};
+use crate::ui::tour_card::Playing;
+use crate::ui::{
+    ViewCtx, about, help, level_strip, notices, presentation, status, tool_strip, top_bar,
+    tour_card,
+};
 
 impl PatchglassApp {
     /// All panels of one frame.
@@ -31,13 +35,20 @@ impl PatchglassApp {
             .copied()
             .filter(|pane| self.dock.is_open(*pane))
             .collect();
+        let recent: Vec<(&str, &str)> = self.memory.recent.all().collect();
         let file = FileState {
             name,
             unsaved,
             theme: ui.ctx().options(|o| o.theme_preference),
             open: &open,
+            recent: &recent,
         };
         let (panels, actions) = (&mut self.panels, &self.actions);
+        let tour = self.tour.as_ref().map(super::touring::Play::playing);
+        if self.presenting {
+            let parts = (&mut panels.picture, &mut panels.answer);
+            return presentation::ui(&view, ui, parts, tour, actions);
+        }
         let frame = |x, y| {
             Frame::new()
                 .fill(theme.panel)
@@ -46,6 +57,11 @@ impl PatchglassApp {
         Panel::top("top bar")
             .frame(frame(8, 6))
             .show(ui, |ui| top_bar::ui(&view, ui, &file, actions));
+        if self.memory.can_bring_back() {
+            Panel::top("bring back")
+                .frame(frame(12, 4))
+                .show(ui, |ui| notices::bring_back(&view, ui, actions));
+        }
         Panel::bottom("status")
             .frame(frame(8, 0))
             .exact_size(status::HEIGHT)
@@ -74,30 +90,37 @@ impl PatchglassApp {
                     if pane == Pane::Picture {
                         over = ui.max_rect();
                     }
-                    panels.draw_pane(&view, ui, pane, actions);
+                    panels.draw_pane(&view, ui, pane, (tour, actions));
                 });
             });
         notices::error_bar(&view, ui, over, self.runs.can_use_cpu(), actions);
         notices::drop_hint(&view, ui);
         panels.path_prompt.ui(ui.ctx(), actions);
+        panels
+            .palette
+            .ui(&view, ui, self.memory.recent.all(), actions);
         help::window(ui.ctx(), &mut panels.show_keys);
         about::window(ui.ctx(), &mut panels.show_about);
     }
 }
 
+/// The tour that is played, and where actions go.
+type About<'a> = (Option<Playing<'a>>, &'a Actions);
+
 impl Panels {
     /// Draws one pane in its place. A new pane is an arm here and a row in `ui/pane.rs`.
-    fn draw_pane(&mut self, view: &ViewCtx<'_>, ui: &mut Ui, pane: Pane, actions: &Actions) {
+    fn draw_pane(&mut self, view: &ViewCtx<'_>, ui: &mut Ui, pane: Pane, about: About<'_>) {
         if !pane.scrolls() {
-            return self.fill_pane(view, ui, pane, actions);
+            return self.fill_pane(view, ui, pane, about);
         }
         let margin = Frame::new().inner_margin(Margin::symmetric(12, 8));
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            margin.show(ui, |ui| self.fill_pane(view, ui, pane, actions));
+            margin.show(ui, |ui| self.fill_pane(view, ui, pane, about));
         });
     }
 
-    fn fill_pane(&mut self, view: &ViewCtx<'_>, ui: &mut Ui, pane: Pane, actions: &Actions) {
+    fn fill_pane(&mut self, view: &ViewCtx<'_>, ui: &mut Ui, pane: Pane, about: About<'_>) {
+        let (tour, actions) = about;
         match pane {
             Pane::Picture => {
                 ui.painter()
@@ -127,6 +150,7 @@ impl Panels {
             Pane::Attention => self.attention.ui(view, ui, actions),
             Pane::Attribution => self.attribution.ui(view, ui, actions),
             Pane::Runs => self.run_list.ui(view, ui, actions),
+            Pane::Tour => tour_card::ui(view, ui, tour, actions),
             Pane::Unknown => {}
         }
     }

@@ -19,12 +19,14 @@ use crate::ui::shortcuts::Action;
 impl PatchglassApp {
     pub(super) fn perform(&mut self, ctx: &Context, action: Action) {
         use Action as A;
+        if action == A::ClearSelection && self.escape() {
+            return;
+        }
         let view = &self.session.view;
         let command = match action {
             A::Undo => Command::Undo,
             A::Redo => Command::Redo,
             A::ClearInterventions => Command::ClearInterventions,
-            A::ClearSelection if self.panels.close_windows() => return,
             A::ClearSelection => Command::SetSelection(PatchSet::default()),
             A::AblateTool => Command::SetTool(Tool::Ablate),
             A::SelectTool => Command::SetTool(Tool::Select),
@@ -99,6 +101,7 @@ impl PatchglassApp {
             | A::SelectRandom
             | A::SelectSimilar
             | A::KeepSelection => self.choose(&action),
+            A::Play if self.tour.is_some() => self.next_step(),
             A::Play => self.panels.level_strip.toggle(ctx.input(|i| i.time)),
             A::Stop => self.runs.cancel(),
             A::Sweep => self.start_sweep(),
@@ -110,12 +113,11 @@ impl PatchglassApp {
             }
             A::Keys => self.panels.show_keys = !self.panels.show_keys,
             A::About => self.panels.show_about = !self.panels.show_about,
-            A::Theme(preference) => ctx.set_theme(preference),
             A::ResetLayout => self.dock.reset(),
             A::TogglePane(pane) => self.dock.toggle(pane),
             A::ShowPane(pane) => self.dock.show(pane),
             A::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
-            _ => {}
+            other => self.habit(ctx, other),
         }
     }
 
@@ -170,7 +172,9 @@ impl PatchglassApp {
                 Outcome::Model(model) => self.commands.send(Command::SetModel(model)),
                 Outcome::Session(session, path) => self.replace_session(*session, path),
                 Outcome::Replacement(row, with) => self.set_replacement(row, with),
+                Outcome::Tour(tour) => self.start_tour(*tour),
                 Outcome::Saved(session, path) => {
+                    self.memory.is_safe(&session);
                     self.saved = *session;
                     self.file = Some(path);
                 }
@@ -186,6 +190,7 @@ impl PatchglassApp {
         let grid = self.session.grid;
         self.session = Session { grid, ..session };
         self.saved = self.session.clone();
+        self.memory.is_safe(&self.session);
         self.file = Some(path);
         self.runs.request(&self.session);
     }

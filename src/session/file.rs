@@ -20,7 +20,7 @@ const VERSION: u64 = 1;
 /// Larger session files are refused before they are read.
 const MAX_BYTES: u64 = 16 << 20;
 /// The name under which the built-in picture is put beside a session that is saved with it.
-const DEMO_PICTURE_NAME: &str = "demo-picture.png";
+pub const DEMO_PICTURE_NAME: &str = "demo-picture.png";
 
 /// The file's fields. Apart from the session's own types, because the file's form must stay.
 #[derive(Serialize, Deserialize)]

@@ -12,6 +12,7 @@ mod rows;
 mod saved_runs;
 mod selecting;
 mod sweep_settings;
+pub mod tour;
 mod update;
 mod view_state;
 

@@ -63,7 +63,8 @@ impl AnswerPanel {
         candidates::ui(ctx, ui);
     }
 
-    fn answers(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui) {
+    /// The answers before and after, without the first token's candidates.
+    pub fn answers(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui) {
         let (before, stale) = readable(ctx, |t| &t.baseline);
         heading(ui, ctx.theme, "before", &state_of(ctx, before, stale));
         let tokens = before.map_or_else(Vec::new, |(_, a)| plain(a));

@@ -40,6 +40,6 @@ fn contents(ui: &mut Ui) {
         }
     });
     ui.add_space(2.0 * GRID);
-    let text = "Pictures, models (a folder or .gguf) and session files can also be dropped onto the window.";
+    let text = "Pictures, models (a folder or .gguf), session files and tours (.md) can also be dropped onto the window; Ctrl+V pastes a picture.";
     ui.label(RichText::new(text).small().weak());
 }

@@ -24,9 +24,10 @@ use self::viewport::Placed;
 pub use self::viewport::Viewport;
 use self::words::Words;
 use super::greyed::Greyed;
-use super::{ShownLevel, ViewCtx, heat, link};
+use super::{CommandSender, ShownLevel, ViewCtx, heat, link};
 use crate::engine::trace::Trace;
-use crate::index::Patch;
+use crate::index::{Patch, PatchGrid};
+use crate::session::Session;
 
 /// Strength of what belongs to the run before.
 const STALE: f32 = 0.65;
@@ -52,6 +53,8 @@ pub struct ImageGrid {
     outlined: Vec<Patch>,
     /// A patch that another panel asked for, and the number of its request.
     revealed: (Option<usize>, u64),
+    /// The cursor was moved without the picture having the focus; it stays until the pointer is used.
+    free_cursor: bool,
 }
 
 impl ImageGrid {
@@ -72,6 +75,7 @@ impl ImageGrid {
             linked: None,
             outlined: Vec::new(),
             revealed: (None, 0),
+            free_cursor: false,
         }
     }
 
@@ -83,6 +87,36 @@ impl ImageGrid {
         self.area(ctx, area, ui);
         self.bar(ctx, bar, ui);
         ui.advance_cursor_after_rect(full);
+    }
+
+    /// Moves the cursor over the patches; the first step brings it to the middle.
+    pub fn move_cursor_by(&mut self, rows: i32, cols: i32, grid: PatchGrid) {
+        let within = |at: u16, by: i32, n: usize| {
+            let last = i32::try_from(n).unwrap_or(i32::MAX).max(1) - 1;
+            u16::try_from((i32::from(at) + by).clamp(0, last)).unwrap_or(0)
+        };
+        let middle = Patch::new((grid.rows / 2) as u16, (grid.cols / 2) as u16);
+        self.cursor = Some(match self.cursor {
+            Some(at) => Patch::new(
+                within(at.row, rows, grid.rows),
+                within(at.col, cols, grid.cols),
+            ),
+            None => middle,
+        });
+        self.free_cursor = true;
+    }
+
+    /// Does at the cursor what a click does there.
+    pub fn click_cursor(&self, session: &Session, commands: &CommandSender) {
+        if let Some(patch) = self.cursor.filter(|_| self.free_cursor) {
+            brush::toggle(patch, session, commands);
+        }
+    }
+
+    /// Takes the cursor away; tells whether there was one.
+    pub fn clear_cursor(&mut self) -> bool {
+        self.free_cursor = false;
+        self.cursor.take().is_some()
     }
 
     /// Height of the bar below a picture of some width.
@@ -158,7 +192,14 @@ impl ImageGrid {
         self.draw(ctx, trace, shown, &placed, ui);
         cells(ctx, &placed, ui);
         let pointed = pointer_in(area, ui).and_then(|pos| placed.patch_at(pos));
-        let hovered = pointed.or(self.cursor).filter(|_| self.panning.is_none());
+        if pointed.is_some() && ui.input(|i| i.pointer.is_moving()) && self.free_cursor {
+            self.clear_cursor();
+        }
+        let by_keys = self.cursor.filter(|_| self.free_cursor);
+        let hovered = by_keys
+            .or(pointed)
+            .or(self.cursor)
+            .filter(|_| self.panning.is_none());
         self.pointed = hovered;
         let around = ui.painter().with_clip_rect(area.expand(4.0));
         for patch in &self.outlined {
@@ -269,7 +310,7 @@ impl ImageGrid {
         button: PointerButton,
         modifiers: Modifiers,
     ) {
-        self.cursor = None;
+        self.clear_cursor();
         match button {
             PointerButton::Primary if !modifiers.command => {
                 self.brush
@@ -293,7 +334,7 @@ impl ImageGrid {
     /// With the keyboard focus on the picture, arrows move a cursor and Enter is a click.
     fn move_cursor(&mut self, ctx: &ViewCtx<'_>, ui: &Ui, sense: &egui::Response, placed: &Placed) {
         if !sense.has_focus() {
-            self.cursor = None;
+            self.cursor = self.cursor.filter(|_| self.free_cursor);
             return;
         }
         let filter = egui::EventFilter {

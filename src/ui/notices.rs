@@ -62,6 +62,28 @@ pub fn error_bar(ctx: &ViewCtx<'_>, ui: &Ui, over: Rect, can_use_cpu: bool, acti
         });
 }
 
+/// A line under the menus: a session was lost in a crash and can be brought back.
+pub fn bring_back(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
+    ui.horizontal(|ui| {
+        ui.label(RichText::new("Not saved").color(ctx.theme.accent).strong());
+        ui.label("Patchglass ended before its session was saved.");
+        if ui
+            .button("Bring back")
+            .on_hover_text("Open the session as it was after the last edit")
+            .clicked()
+        {
+            actions.send(Action::BringBack);
+        }
+        if ui
+            .button("Discard")
+            .on_hover_text("Delete what was kept of it")
+            .clicked()
+        {
+            actions.send(Action::DiscardLost);
+        }
+    });
+}
+
 /// Covers the window while files are held over it.
 pub fn drop_hint(ctx: &ViewCtx<'_>, ui: &Ui) {
     let hovering = ui.input(|i| !i.raw.hovered_files.is_empty());

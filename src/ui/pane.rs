@@ -85,6 +85,7 @@ panes! {
     Attention, "Attention", "Where a token looks, head by head", Bottom, true;
     Attribution, "Attribution", "Which layers, heads and patches a word of the answer comes from", Bottom, true;
     Runs, "Runs", "Runs that are kept by name, to come back to", Bottom, true;
+    Tour, "Tour", "What to look at, step by step", Closed, true;
     Sweep, "Sweep", "What a word of the answer depends on: take away one thing at a time", Bottom, true;
 }
 

@@ -70,11 +70,32 @@ pub enum Action {
     Keys,
     About,
     ResetLayout,
+    Palette,
+    CursorLeft,
+    CursorRight,
+    CursorUp,
+    CursorDown,
+    CursorClick,
+    ZoomIn,
+    ZoomOut,
+    ZoomReset,
+    Present,
+    PaperTour,
+    OpenTour,
+    TourNext,
+    TourBack,
+    EndTour,
     /// Outside the table: things that need a value.
     /// Opens a pane or closes it.
     TogglePane(Pane),
     /// Brings a pane to the front.
     ShowPane(Pane),
+    GoToLevel(usize),
+    /// A sample scene by its name.
+    OpenSample(&'static str),
+    /// The session that was lost in a crash.
+    BringBack,
+    DiscardLost,
     Theme(egui::ThemePreference),
     /// A path or hub id that was typed or dropped.
     OpenTyped(String),
@@ -120,6 +141,10 @@ const fn alt(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(Modifiers::ALT, key)
 }
 
+const fn shift(key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(Modifiers::SHIFT, key)
+}
+
 const fn plain(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(Modifiers::NONE, key)
 }
@@ -163,7 +188,6 @@ pub const TABLE: &[Entry] = table! {
     UndoSelection, "Undo selection", "Take back the last change of the selection", [ctrl(Key::U)], NotTyping;
     RedoSelection, "Redo selection", "Make the change of the selection again", [ctrl_shift(Key::U)], NotTyping;
     AblateSelection, "Ablate selection", "Replace the selected patches by the mean of the picture's patches", [ctrl(Key::E)], NotTyping;
-    KnockOutSelection, "Knock out selection…", "Stop tokens from attending to the selected patches", [ctrl(Key::K)], NotTyping;
     Control, "Control on random patches", "Beside every result: the same interventions on as many random patches, five times", [plain(Key::K)], NotTyping;
     SoloRow, "Solo", "Switch every row but the chosen one off, or all on again", [plain(Key::O)], NotTyping;
     DuplicateRow, "Duplicate", "Put a copy of the chosen row below it", [ctrl(Key::D)], NotTyping;
@@ -171,6 +195,7 @@ pub const TABLE: &[Entry] = table! {
     DeleteRow, "Delete row", "Remove the chosen row", [plain(Key::Delete)], NotTyping;
     MoveRowUp, "Move up", "Move the chosen row up in the list", [alt(Key::ArrowUp)], NotTyping;
     MoveRowDown, "Move down", "Move the chosen row down in the list", [alt(Key::ArrowDown)], NotTyping;
+    KnockOutSelection, "Knock out selection…", "Stop tokens from attending to the selected patches", [ctrl_shift(Key::E)], NotTyping;
     AblateTool, "Ablate", "Click or drag over patches to ablate or restore them", [plain(Key::A)], NotTyping;
     SelectTool, "Select", "Click or drag over patches to select them; Shift for a rectangle, Alt to deselect", [plain(Key::S)], NotTyping;
     LassoTool, "Lasso", "Draw a line around patches to select them; with Alt, to deselect them", [plain(Key::L)], NotTyping;
@@ -195,7 +220,22 @@ pub const TABLE: &[Entry] = table! {
     Sweep, "Start sweep", "Take away patches, blocks or heads of the clean run one at a time, and see what the watched token loses", [plain(Key::I)], NotTyping;
     Stop, "Stop the run", "Stop what runs now and keep the last result", [ctrl(Key::Period)], Always;
     ResetLayout, "Reset layout", "Put every pane back to its first place", [], Always;
-    Keys, "Keys…", "All keys", [plain(Key::F1)], Always;
+    CursorLeft, "Cursor left", "Move the cursor over the patches, which shows their card", [shift(Key::ArrowLeft)], NothingFocused;
+    CursorRight, "Cursor right", "Move the cursor over the patches to the right", [shift(Key::ArrowRight)], NothingFocused;
+    CursorUp, "Cursor up", "Move the cursor over the patches up", [shift(Key::ArrowUp)], NothingFocused;
+    CursorDown, "Cursor down", "Move the cursor over the patches down", [shift(Key::ArrowDown)], NothingFocused;
+    CursorClick, "Click at the cursor", "What a click on the patch under the cursor does", [plain(Key::Enter)], NothingFocused;
+    ZoomIn, "Larger", "Make everything larger, up to twice", [ctrl(Key::Plus), ctrl(Key::Equals)], Always;
+    ZoomOut, "Smaller", "Make everything smaller, down to three quarters", [ctrl(Key::Minus)], Always;
+    ZoomReset, "Normal size", "Everything in its normal size", [ctrl(Key::Num0)], Always;
+    Present, "Presentation", "Only the picture, the words and the answer, large; again or Esc to leave", [plain(Key::F5)], Always;
+    PaperTour, "Tour of the paper", "Six steps from the picture to the patches that the answer needs", [], Always;
+    OpenTour, "Open tour…", "Open a tour from a Markdown file", [], Always;
+    TourNext, "Next step", "The next step of the tour; Space does it as well", [plain(Key::PageDown)], NotTyping;
+    TourBack, "Step back", "Back to the step of the tour before", [plain(Key::PageUp)], NotTyping;
+    EndTour, "End tour", "Leave the tour; the session stays as it is", [], Always;
+    Palette, "Find command…", "Everything that can be asked, by name", [ctrl(Key::K)], Always;
+    Keys, "Keys…", "All keys", [plain(Key::F1), plain(Key::Questionmark)], NotTyping;
     About, "About Patchglass…", "What this is, and what the demo model can and cannot do", [], Always;
 };
 

@@ -72,6 +72,8 @@ pub mod over_picture {
     pub const ACCENT: Color32 = Color32::from_rgb(0xff, 0x9f, 0x45);
     /// Lies over an ablated patch, under its hatching: the model does not see what is there.
     pub const SCRIM: Color32 = Color32::from_rgba_premultiplied(0x08, 0x09, 0x0b, 0x78);
+    /// Lies over everything outside the light around the pointer, in a talk.
+    pub const SHADE: Color32 = Color32::from_rgba_premultiplied(0, 0, 0, 0x58);
     /// Grid lines: straight colour and alpha, for the shader.
     pub const GRID: [f32; 4] = [0.0, 0.0, 0.0, 0.18];
 

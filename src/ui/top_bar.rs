@@ -9,6 +9,8 @@ use super::pane::Pane;
 use super::shortcuts::{Action, Actions, button, menu_check, menu_item};
 use super::sweep_view::SweepState;
 use crate::session::{Colours, Command, LensKind, TableRows};
+use crate::demo::SAMPLES;
+use crate::session::{Colours, Command};
 use crate::spec::ModelSource;
 
 /// What the bar shows and the session does not know.
@@ -18,17 +20,24 @@ pub struct FileState<'a> {
     pub theme: egui::ThemePreference,
     /// The panes that are open.
     pub open: &'a [Pane],
+    /// Kinds and paths of recent files.
+    pub recent: &'a [(&'a str, &'a str)],
 }
 
 pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
     egui::MenuBar::new().ui(ui, |ui| {
         ui.label(RichText::new("Patchglass").strong());
-        ui.menu_button("File", |ui| file_menu(ui, actions));
+        ui.menu_button("File", |ui| file_menu(ui, file, actions));
         ui.menu_button("Edit", |ui| edit_menu(ctx, ui, actions));
         ui.menu_button("Select", |ui| select_menu(ctx, ui, actions));
         ui.menu_button("View", |ui| view_menu(ctx, ui, file, actions));
         ui.menu_button("Help", |ui| {
+            menu_item(ui, actions, Action::Palette, true);
             menu_item(ui, actions, Action::Keys, true);
+            ui.menu_button("Tours", |ui| {
+                menu_item(ui, actions, Action::PaperTour, true);
+                menu_item(ui, actions, Action::OpenTour, true);
+            });
             menu_item(ui, actions, Action::About, true);
         });
         ui.separator();
@@ -112,7 +121,7 @@ fn chip(ctx: &ViewCtx<'_>, ui: &mut Ui, text: &str, tip: &str) {
         .on_hover_text(tip);
 }
 
-fn file_menu(ui: &mut Ui, actions: &Actions) {
+fn file_menu(ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
     for action in [
         Action::OpenPicture,
         Action::OpenModel,
@@ -121,6 +130,8 @@ fn file_menu(ui: &mut Ui, actions: &Actions) {
     ] {
         menu_item(ui, actions, action, true);
     }
+    samples_menu(ui, actions);
+    recent_menu(ui, file, actions);
     ui.separator();
     for action in [Action::OpenSession, Action::Save, Action::SaveAs] {
         menu_item(ui, actions, action, true);
@@ -216,6 +227,15 @@ fn view_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Act
     ui.separator();
     panes_menu(ui, file, actions);
     ui.separator();
+    for action in [
+        Action::Present,
+        Action::ZoomIn,
+        Action::ZoomOut,
+        Action::ZoomReset,
+    ] {
+        menu_item(ui, actions, action, true);
+    }
+    ui.separator();
     use egui::ThemePreference as P;
     for (preference, name) in [
         (P::Dark, "Dark"),
@@ -245,4 +265,35 @@ fn panes_menu(ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
         }
     }
     menu_item(ui, actions, Action::ResetLayout, true);
+}
+
+fn samples_menu(ui: &mut Ui, actions: &Actions) {
+    let menu = ui.menu_button("Samples", |ui| {
+        for sample in SAMPLES {
+            let button = ui.button(sample.name);
+            if button.on_hover_text(sample.what).clicked() {
+                actions.send(Action::OpenSample(sample.name));
+                ui.close();
+            }
+        }
+    });
+    menu.response
+        .on_hover_text("Scenes that the demo model was not trained on");
+}
+
+fn recent_menu(ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
+    let menu = ui.add_enabled_ui(!file.recent.is_empty(), |ui| {
+        ui.menu_button("Recent", |ui| {
+            for (kind, path) in file.recent {
+                let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+                let button = ui.button(format!("{name} ({kind})"));
+                if button.on_hover_text(*path).clicked() {
+                    actions.send(Action::OpenTyped((*path).to_owned()));
+                    ui.close();
+                }
+            }
+        });
+    });
+    menu.response
+        .on_hover_text("Pictures, sessions and models that were opened last");
 }

@@ -13,7 +13,7 @@ use egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use fake_engine::{FakeEngine, Seen};
-use patchglass::app::PatchglassApp;
+use patchglass::app::{Folders, PatchglassApp};
 use patchglass::session::Session;
 
 pub type App = Harness<'static, PatchglassApp>;
@@ -32,6 +32,16 @@ pub fn app_with(session: Session) -> (App, Seen) {
 
 /// The window with a session that has not run yet.
 pub fn open(session: Session, size: [f32; 2], theme: egui::Theme) -> (App, Seen) {
+    open_in(session, size, theme, Folders::default())
+}
+
+/// The same with what is remembered in these folders.
+pub fn open_in(
+    session: Session,
+    size: [f32; 2],
+    theme: egui::Theme,
+    folders: Folders,
+) -> (App, Seen) {
     let seen = Seen::default();
     let engine = Arc::new(Mutex::new(seen.clone()));
     let builder = Harness::builder()
@@ -43,6 +53,7 @@ pub fn open(session: Session, size: [f32; 2], theme: egui::Theme) -> (App, Seen)
         PatchglassApp::new(cc, session, move || {
             Ok(FakeEngine::new(engine.lock().unwrap().clone()))
         })
+        .with_folders(folders)
     });
     (harness, seen)
 }

@@ -1,0 +1,364 @@
+//! What comes back at the next start: layout, recent files, colours and scale; after a crash also the session.
+//!
+//! While there is something to lose, the session lies in a file of its own, written a moment after every edit. A start
+//! that finds such a file of a Patchglass that is gone offers to bring it back. A clean end removes it.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::dock::Dock;
+use super::keeper::{self, Folders, Keeper};
+use crate::files;
+use crate::session::{Session, file};
+use crate::spec::{ModelSource, PictureSource};
+
+const LAYOUT: &str = "layout.json";
+const RECENT: &str = "recent.json";
+const PREFERENCES: &str = "preferences.json";
+/// Between these comes the number of the process.
+const AUTOSAVE: (&str, &str) = ("autosave-", ".json");
+/// Recent files of each kind.
+const N_RECENT: usize = 8;
+/// Seconds from an edit to its autosave.
+pub const MOMENT: f64 = 0.3;
+
+/// Recent files, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Recent {
+    pub pictures: Vec<String>,
+    pub sessions: Vec<String>,
+    pub models: Vec<String>,
+}
+
+impl Recent {
+    /// All with what they are, in the order of the menu.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let kinds = [
+            ("picture", &self.pictures),
+            ("session", &self.sessions),
+            ("model", &self.models),
+        ];
+        let texts = kinds.map(|(kind, list)| list.iter().map(move |text| (kind, text.as_str())));
+        texts.into_iter().flatten()
+    }
+
+    fn note(list: &mut Vec<String>, text: Option<&str>) {
+        let Some(text) = text.filter(|text| list.first().map(String::as_str) != Some(*text)) else {
+            return;
+        };
+        list.retain(|old| old != text);
+        list.insert(0, text.to_owned());
+        list.truncate(N_RECENT);
+    }
+}
+
+/// How the window is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Preferences {
+    /// `dark`, `light` or `system`, once chosen.
+    pub colours: Option<String>,
+    /// Scale of the interface.
+    pub scale: f32,
+}
+
+impl Default for Preferences {
+    fn default() -> Self {
+        Self {
+            colours: None,
+            scale: 1.0,
+        }
+    }
+}
+
+/// What is remembered, and the thread that writes it.
+#[derive(Default)]
+pub struct Memory {
+    folders: Folders,
+    keeper: Keeper,
+    pub recent: Recent,
+    written_recent: Recent,
+    pub preferences: Preferences,
+    written_preferences: Preferences,
+    /// The session in the autosave, or the one that was opened: nothing to lose.
+    safe: Option<Session>,
+    /// The session that waits to be written, and when it is.
+    due: Option<f64>,
+    has_autosave: bool,
+    /// Autosaves of programs that are gone, the newest first.
+    lost: Vec<PathBuf>,
+}
+
+impl Memory {
+    /// Reads what is remembered in these folders.
+    pub fn read(folders: Folders) -> Self {
+        let json = |name: &str| keeper::read(folders.config.as_deref(), name).unwrap_or_default();
+        let recent: Recent = serde_json::from_str(&json(RECENT)).unwrap_or_default();
+        let preferences: Preferences = serde_json::from_str(&json(PREFERENCES)).unwrap_or_default();
+        Self {
+            lost: folders
+                .data
+                .as_deref()
+                .map(lost_autosaves)
+                .unwrap_or_default(),
+            folders,
+            written_recent: recent.clone(),
+            recent,
+            written_preferences: preferences.clone(),
+            preferences,
+            ..Self::default()
+        }
+    }
+
+    pub fn layout(&self) -> Option<Dock> {
+        let text = keeper::read(self.folders.config.as_deref(), LAYOUT)?;
+        Dock::from_text(&text)
+    }
+
+    /// Folder for files that a session may point to, e.g. pasted pictures.
+    pub fn data_folder(&self) -> PathBuf {
+        let temporary = || std::env::temp_dir().join("patchglass");
+        self.folders.data.clone().unwrap_or_else(temporary)
+    }
+
+    /// Writes what has changed of layout, recent files and preferences.
+    pub fn keep(&mut self, dock: &mut Dock) {
+        let dock_changed = dock.take_change();
+        let Some(folder) = self.folders.config.clone() else {
+            return;
+        };
+        if dock_changed {
+            let path = folder.join(LAYOUT);
+            match dock.to_text() {
+                Some(text) => self.keeper.write(path, text),
+                None => self.keeper.remove(path),
+            }
+        }
+        if self.recent != self.written_recent
+            && let Ok(text) = serde_json::to_string_pretty(&self.recent)
+        {
+            self.written_recent = self.recent.clone();
+            self.keeper.write(folder.join(RECENT), text);
+        }
+        if self.preferences != self.written_preferences
+            && let Ok(text) = serde_json::to_string_pretty(&self.preferences)
+        {
+            self.written_preferences = self.preferences.clone();
+            self.keeper.write(folder.join(PREFERENCES), text);
+        }
+    }
+
+    /// Takes note of what this session, which ran, is made of.
+    pub fn note(&mut self, session: &Session, file: Option<&Path>) {
+        let experiment = &session.experiment;
+        if let PictureSource::File(path) = &experiment.picture {
+            Recent::note(&mut self.recent.pictures, absolute(path).as_deref());
+        }
+        let model = match &experiment.model {
+            ModelSource::Demo => None,
+            ModelSource::Hub(id) => Some(id.clone()),
+            ModelSource::Folder(path) | ModelSource::Gguf { model: path, .. } => absolute(path),
+        };
+        Recent::note(&mut self.recent.models, model.as_deref());
+        Recent::note(
+            &mut self.recent.sessions,
+            file.and_then(absolute).as_deref(),
+        );
+    }
+
+    /// Everything of this session lies in its file, or it was just opened: nothing can be lost.
+    pub fn is_safe(&mut self, session: &Session) {
+        self.safe = Some(essence(session));
+        self.due = None;
+        if let (true, Some(path)) = (self.has_autosave, self.autosave_path()) {
+            self.keeper.remove(path);
+            self.has_autosave = false;
+        }
+    }
+
+    /// Writes the autosave a moment after an edit; tells in how many seconds it wants to be asked again.
+    pub fn autosave(&mut self, session: &Session, now: f64) -> Option<f64> {
+        let path = self.autosave_path()?;
+        let is_safe = self.safe.as_ref().is_some_and(|safe| {
+            safe.experiment == session.experiment
+                && safe.readout == session.readout
+                && safe.view == session.view
+        });
+        if is_safe {
+            self.due = None;
+            return None;
+        }
+        let due = *self.due.get_or_insert(now + MOMENT);
+        if now < due {
+            return Some(due - now);
+        }
+        self.due = None;
+        self.safe = Some(essence(session));
+        let folder = path.parent().unwrap_or(Path::new(""));
+        // A path that is no text cannot be saved; saving by hand says so.
+        if let Ok(text) = file::to_text(session, folder) {
+            self.keeper.write(path, text);
+            self.has_autosave = true;
+        }
+        None
+    }
+
+    /// Whether a session of a Patchglass that is gone can be brought back.
+    pub fn can_bring_back(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    /// The session that was lost last; the others stay for the next start.
+    pub fn bring_back(&mut self) -> Option<crate::error::Result<Session>> {
+        if self.lost.is_empty() {
+            return None;
+        }
+        let path = self.lost.remove(0);
+        self.lost.clear();
+        let found = file::load(&path);
+        if found.is_ok() {
+            self.keeper.remove(path.clone());
+        }
+        Some(found.map(|mut session| {
+            // The built-in picture is named as if it lay beside the file.
+            let folder = path.parent().unwrap_or(Path::new(""));
+            if session.experiment.picture
+                == PictureSource::File(folder.join(file::DEMO_PICTURE_NAME))
+            {
+                session.experiment.picture = PictureSource::Demo;
+            }
+            self.safe = None;
+            session
+        }))
+    }
+
+    /// Removes what was lost.
+    pub fn discard_lost(&mut self) {
+        for path in std::mem::take(&mut self.lost) {
+            self.keeper.remove(path);
+        }
+    }
+
+    /// A clean end: there is nothing to bring back.
+    pub fn end(&mut self) {
+        if let Some(path) = self.autosave_path() {
+            self.keeper.remove(path);
+        }
+        self.keeper.finish();
+    }
+
+    fn autosave_path(&self) -> Option<PathBuf> {
+        let name = format!("{}{}{}", AUTOSAVE.0, std::process::id(), AUTOSAVE.1);
+        Some(self.folders.data.as_ref()?.join(name))
+    }
+}
+
+fn absolute(path: &Path) -> Option<String> {
+    std::path::absolute(path).ok()?.to_str().map(str::to_owned)
+}
+
+/// What is saved of a session.
+fn essence(session: &Session) -> Session {
+    Session {
+        readout: session.readout.clone(),
+        view: session.view.clone(),
+        ..Session::new(session.experiment.clone())
+    }
+}
+
+/// Autosaves of processes that run no more, the newest first. Half-written temporary files of theirs are removed.
+fn lost_autosaves(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut lost = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let changed = std::fs::metadata(&path).and_then(|m| m.modified());
+        let Ok(changed) = changed else { continue };
+        let is_old = changed.elapsed().is_ok_and(|age| age.as_secs() > 60);
+        if name.starts_with(files::TEMPORARY) && is_old {
+            // Another start may have removed it first.
+            let _gone = std::fs::remove_file(&path);
+        }
+        let number = name.strip_prefix(AUTOSAVE.0);
+        let number = number.and_then(|rest| rest.strip_suffix(AUTOSAVE.1));
+        if number.and_then(|n| n.parse().ok()).is_some_and(is_gone) {
+            lost.push((changed, path));
+        }
+    }
+    lost.sort();
+    lost.into_iter().rev().map(|(_, path)| path).collect()
+}
+
+/// Whether no other process has this number.
+fn is_gone(number: u32) -> bool {
+    use sysinfo::{Pid, ProcessesToUpdate, System};
+    let pid = Pid::from_u32(number);
+    let mut system = System::new();
+    system.refresh_processes(ProcessesToUpdate::Some(&[pid]), true);
+    number == std::process::id() || system.process(pid).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Command, update};
+
+    #[test]
+    fn recent_files_are_few_and_the_newest_is_first() {
+        let mut list = Vec::new();
+        for text in ["a", "b", "a", "c", "c"] {
+            Recent::note(&mut list, Some(text));
+        }
+        assert_eq!(list, ["c", "a", "b"]);
+        for n in 0..20 {
+            Recent::note(&mut list, Some(&n.to_string()));
+        }
+        assert_eq!((list.len(), list[0].as_str()), (N_RECENT, "19"));
+    }
+
+    #[test]
+    fn a_lost_session_comes_back_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut memory = Memory::read(Folders::at(dir.path()));
+        assert!(!memory.can_bring_back());
+        let mut session = Session::demo();
+        memory.is_safe(&session);
+        assert_eq!(memory.autosave(&session, 0.0), None);
+        update(&mut session, Command::SetPrompt("Where?".to_owned()));
+        assert_eq!(memory.autosave(&session, 1.0), Some(MOMENT));
+        assert_eq!(memory.autosave(&session, 2.0), None);
+        drop(memory);
+        // Its own number counts as gone: the process that had it before was another one.
+        let mut memory = Memory::read(Folders::at(dir.path()));
+        assert!(memory.can_bring_back());
+        let found = memory.bring_back().unwrap().unwrap();
+        assert_eq!(found.experiment, session.experiment);
+        drop(memory);
+        assert!(!Memory::read(Folders::at(dir.path())).can_bring_back());
+    }
+
+    #[test]
+    fn a_clean_end_and_discarding_leave_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        for discards in [false, true] {
+            let mut memory = Memory::read(Folders::at(dir.path()));
+            let session = Session::demo();
+            memory.autosave(&session, 0.0);
+            memory.autosave(&session, 1.0);
+            if discards {
+                drop(memory);
+                memory = Memory::read(Folders::at(dir.path()));
+                assert!(memory.can_bring_back());
+                memory.discard_lost();
+            } else {
+                memory.end();
+            }
+            drop(memory);
+            assert!(!Memory::read(Folders::at(dir.path())).can_bring_back());
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Habits in the real window, headless: names for screen readers, palette, patch cursor, panes, presentation, tours,
+//! what comes back after a crash.
+
+use egui::accesskit::Role;
+use egui::{Key, Modifiers};
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use patchglass::app::Folders;
+use patchglass::session::{Command, Session};
+use patchglass::spec::PictureSource;
+use patchglass::ui::pane::Pane;
+
+use super::support::{App, app, app_with, open, open_in, settle, wait};
+use super::{painted, value};
+
+/// Interactive nodes without a name.
+fn unnamed(harness: &App) -> Vec<String> {
+    let interactive = |role: Role| {
+        matches!(
+            role,
+            Role::Button
+                | Role::CheckBox
+                | Role::RadioButton
+                | Role::ComboBox
+                | Role::Slider
+                | Role::SpinButton
+                | Role::TextInput
+                | Role::MultilineTextInput
+                | Role::Link
+                | Role::ColorWell
+        )
+    };
+    let mut todo = vec![harness.root()];
+    let (mut found, mut named) = (Vec::new(), 0);
+    while let Some(node) = todo.pop() {
+        let inner = node.accesskit_node();
+        let name = inner.label().unwrap_or_default();
+        named += usize::from(interactive(inner.role()) && !name.trim().is_empty());
+        if interactive(inner.role()) && name.trim().is_empty() {
+            found.push(format!("{:?} at {:?}", inner.role(), node.rect()));
+        }
+        todo.extend(node.children());
+    }
+    assert!(named > 600, "the patches alone are 576, found {named}");
+    found
+}
+
+#[test]
+fn every_control_of_the_window_has_a_name() {
+    let (mut harness, _) = app_with(super::full());
+    for pane in Pane::ALL {
+        if !harness.state().is_open(*pane) {
+            continue;
+        }
+        if *pane != Pane::Picture {
+            harness
+                .get_by(|n| n.role() == Role::Button && n.label().as_deref() == Some(pane.title()))
+                .click();
+        }
+        settle(&mut harness);
+        let unnamed = unnamed(&harness);
+        assert!(unnamed.is_empty(), "{pane:?}: {unnamed:?}");
+    }
+    for menu in ["File", "Edit", "View", "Help"] {
+        harness.get_by_label(menu).click();
+        harness.run_steps(3);
+        assert!(
+            unnamed(&harness).is_empty(),
+            "{menu}: {:?}",
+            unnamed(&harness)
+        );
+        harness.key_press(Key::Escape);
+        harness.run_steps(3);
+    }
+}
+
+#[test]
+fn the_palette_by_keyboard_alone() {
+    let (mut harness, _) = app();
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    harness.run_steps(2);
+    harness.get_by_label("Command").type_text("lev 3");
+    harness.run_steps(2);
+    assert!(harness.query_by_label("Command: Level 3").is_some());
+    harness.key_press(Key::Enter);
+    settle(&mut harness);
+    assert_eq!(harness.state().session().view.level, Some(3));
+    assert!(harness.query_by_label("Command").is_none(), "it closes");
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    harness.run_steps(2);
+    harness.key_press(Key::ArrowDown);
+    harness.run_steps(2);
+    let second = harness.get_by_label("Command: Open session…");
+    assert!(
+        second.accesskit_node().is_selected().unwrap_or(false)
+            || second.accesskit_node().toggled().is_some()
+    );
+    harness.key_press(Key::Escape);
+    harness.run_steps(2);
+    assert!(harness.query_by_label("Command").is_none());
+}
+
+#[test]
+fn a_cursor_moves_over_the_patches_and_clicks() {
+    let (mut harness, _) = app();
+    for key in [Key::ArrowRight, Key::ArrowRight, Key::ArrowDown] {
+        harness.key_press_modifiers(Modifiers::SHIFT, key);
+        harness.run_steps(2);
+    }
+    assert_eq!(
+        harness.state().session().view.level,
+        None,
+        "the level stays"
+    );
+    assert!(
+        harness.query_by_label_contains("r13c13 ·").is_some(),
+        "the card is shown"
+    );
+    harness.key_press(Key::Enter);
+    settle(&mut harness);
+    assert_eq!(painted(&harness), "r13c13");
+    harness.key_press(Key::Escape);
+    harness.run_steps(2);
+    assert!(harness.query_by_label_contains("r13c13 ·").is_none());
+}
+
+#[test]
+fn panes_close_and_come_back_and_the_layout_is_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let folders = Folders::at(dir.path());
+    let (mut harness, _) = open_in(
+        Session::demo(),
+        [1280.0, 800.0],
+        egui::Theme::Dark,
+        folders.clone(),
+    );
+    settle(&mut harness);
+    harness.get_by_label("Sweep").click();
+    harness.run_steps(2);
+    harness.get_by_label("Close Sweep").click();
+    harness.run_steps(3);
+    assert!(!harness.state().is_open(Pane::Sweep));
+    drop(harness);
+    let (mut harness, _) = open_in(Session::demo(), [1280.0, 800.0], egui::Theme::Dark, folders);
+    settle(&mut harness);
+    assert!(!harness.state().is_open(Pane::Sweep) && harness.state().is_open(Pane::Answer));
+    harness.get_by_label("View").click();
+    harness.run_steps(3);
+    harness.get_by_label("Reset layout").click();
+    settle(&mut harness);
+    assert!(harness.state().is_open(Pane::Sweep));
+}
+
+#[test]
+fn a_lost_session_is_offered_and_brought_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let folders = Folders::at(dir.path());
+    let (mut harness, _) = open_in(
+        Session::demo(),
+        [1280.0, 800.0],
+        egui::Theme::Dark,
+        folders.clone(),
+    );
+    settle(&mut harness);
+    assert!(harness.query_by_label("Bring back").is_none());
+    harness
+        .state()
+        .send(Command::SetPrompt("Where is it?".to_owned()));
+    settle(&mut harness);
+    // Time of the harness runs with its steps.
+    harness.run_steps(60);
+    drop(harness);
+    let (mut harness, _) = open_in(Session::demo(), [1280.0, 800.0], egui::Theme::Dark, folders);
+    settle(&mut harness);
+    harness.get_by_label("Bring back").click();
+    harness.step();
+    settle(&mut harness);
+    let experiment = &harness.state().session().experiment;
+    assert_eq!(experiment.prompt, "Where is it?");
+    assert_eq!(experiment.picture, PictureSource::Demo);
+    assert!(harness.query_by_label("Bring back").is_none());
+}
+
+#[test]
+fn a_presentation_shows_no_controls() {
+    let (mut harness, _) = app();
+    harness.key_press(Key::F5);
+    settle(&mut harness);
+    assert!(harness.query_by_label("File").is_none() && harness.query_by_label("Undo").is_none());
+    assert_eq!(
+        value(&harness, "Answer before"),
+        "A dinosaur, a pepper and a banjo on the grass."
+    );
+    assert!(harness.ctx.zoom_factor() > 1.5);
+    harness.key_press(Key::Escape);
+    settle(&mut harness);
+    assert!(harness.query_by_label("File").is_some());
+    assert_eq!(harness.ctx.zoom_factor(), 1.0);
+}
+
+#[test]
+fn the_interface_is_scaled_within_limits() {
+    let (mut harness, _) = app();
+    for _ in 0..9 {
+        harness.key_press_modifiers(Modifiers::COMMAND, Key::Plus);
+        harness.run_steps(2);
+    }
+    assert_eq!(harness.ctx.zoom_factor(), 2.0);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Num0);
+    harness.run_steps(2);
+    assert_eq!(harness.ctx.zoom_factor(), 1.0);
+}
+
+#[test]
+fn a_tour_is_played_with_the_space_bar_and_back() {
+    let (mut harness, _) = app();
+    harness.get_by_label("Help").click();
+    harness.run_steps(3);
+    harness.get_by_label("Tours").click();
+    harness.run_steps(3);
+    harness.get_by_label("Tour of the paper").click();
+    settle(&mut harness);
+    assert_eq!(harness.state().tour_step(), Some(0));
+    for step in 1..6 {
+        harness.key_press(Key::Space);
+        settle(&mut harness);
+        assert_eq!(harness.state().tour_step(), Some(step));
+    }
+    let last = harness.state().session().experiment.clone();
+    assert_eq!(last.interventions.len(), 1);
+    harness.key_press(Key::Space);
+    settle(&mut harness);
+    assert_eq!(harness.state().tour_step(), Some(5), "the last step stays");
+    harness.key_press(Key::PageUp);
+    settle(&mut harness);
+    assert_eq!(harness.state().tour_step(), Some(4));
+    assert_eq!(painted(&harness), "r11c8-r18c16");
+    harness.get_by_label("End tour").click();
+    settle(&mut harness);
+    assert_eq!(harness.state().tour_step(), None);
+}
+
+#[test]
+fn a_pasted_picture_and_a_sample_are_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let folders = Folders::at(dir.path());
+    let (mut harness, _) = open_in(Session::demo(), [1280.0, 800.0], egui::Theme::Dark, folders);
+    settle(&mut harness);
+    let image = egui::ColorImage::filled([8, 6], egui::Color32::RED);
+    harness.event(egui::Event::PasteImage(std::sync::Arc::new(image)));
+    harness.step();
+    wait(&mut harness, "the picture is set", |app| {
+        app.session().experiment.picture != PictureSource::Demo
+    });
+    let PictureSource::File(path) = harness.state().session().experiment.picture.clone() else {
+        panic!("no file")
+    };
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(path.starts_with(dir.path()) && bytes.starts_with(b"\x89PNG"));
+    settle(&mut harness);
+    harness.get_by_label("File").click();
+    harness.run_steps(3);
+    harness.get_by_label("Samples").click();
+    harness.run_steps(3);
+    harness.get_by_label("reef").click();
+    harness.step();
+    let reef = dir.path().join("sample-reef.png");
+    wait(&mut harness, "the sample is set", |app| {
+        app.session().experiment.picture == PictureSource::File(reef.clone())
+    });
+}
+
+/// Pictures of the window in sizes, colours and scales, to be looked at: `target/window/`.
+#[test]
+fn sizes_and_scales_are_drawn() {
+    if super::support::adapter::is_skipped() {
+        return;
+    }
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("../window");
+    std::fs::create_dir_all(&folder).unwrap();
+    let save = |harness: &mut App, name: &str| {
+        harness.run_steps(3);
+        harness.render().unwrap().save(folder.join(name)).unwrap();
+    };
+    for (size, theme, name) in [
+        ([1280.0, 800.0], egui::Theme::Dark, "size-1280-dark.png"),
+        ([1280.0, 800.0], egui::Theme::Light, "size-1280-light.png"),
+        ([1920.0, 1080.0], egui::Theme::Dark, "size-1920-dark.png"),
+    ] {
+        let (mut harness, _) = open(super::full(), size, theme);
+        settle(&mut harness);
+        save(&mut harness, name);
+        if size[0] < 1900.0 {
+            harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+            save(&mut harness, &format!("palette-{name}"));
+            harness.key_press(Key::Escape);
+            harness.step();
+            harness.key_press(Key::F5);
+            settle(&mut harness);
+            harness.hover_at(egui::pos2(250.0, 200.0));
+            save(&mut harness, &format!("talk-{name}"));
+        }
+    }
+    let (mut harness, _) = open(super::full(), [2560.0, 1600.0], egui::Theme::Dark);
+    for _ in 0..4 {
+        harness.key_press_modifiers(Modifiers::COMMAND, Key::Plus);
+        harness.run_steps(2);
+    }
+    settle(&mut harness);
+    save(&mut harness, "scale-2.png");
+}
