@@ -30,7 +30,7 @@ use crate::engine::protocol::Runner;
 use crate::engine::sweep::Sweep;
 use crate::engine::trace::Trace;
 use crate::error::Result;
-use crate::session::{Command, Session, update};
+use crate::session::{Command, Session, recorded, update};
 use crate::spec::{PictureSource, SweepKind};
 use crate::ui::answer::AnswerPanel;
 use crate::ui::attention_panel::AttentionPanel;
@@ -161,9 +161,16 @@ impl PatchglassApp {
         }
     }
 
-    /// The file that the session was read from.
+    /// The file that the session was read from; results that were saved with it are shown, and nothing is run.
     #[must_use]
     pub fn with_file(mut self, file: Option<PathBuf>) -> Self {
+        if let Some(path) = &file {
+            match recorded::load(&self.session, path) {
+                Ok(Some(trace)) => self.runs.show_recorded(trace),
+                Ok(None) => {}
+                Err(error) => self.runs.show_error(error.to_string()),
+            }
+        }
         self.file = file;
         self
     }
@@ -303,6 +310,7 @@ impl eframe::App for PatchglassApp {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
         self.apply_preferences(&ctx);
+        self.take_numbers(&ctx);
         for action in pressed(&ctx, slider_id()) {
             self.actions.send(action);
         }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::demo::SAMPLES;
+use crate::engine::trace::Trace;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::session::tour::{self, Tour};
-use crate::session::{NamedSelection, Session, file};
+use crate::session::{NamedSelection, Session, file, recorded};
 use crate::spec::{ModelSource, PictureSource, Replacement};
 
 /// File name endings of pictures that can be read.
@@ -41,6 +42,8 @@ pub enum Outcome {
     Picture(PictureSource),
     Model(ModelSource),
     Session(Box<Session>, PathBuf),
+    /// A session with the results that were saved with it.
+    Recorded(Box<Session>, PathBuf, Box<Trace>),
     Tour(Box<Tour>),
     Replacement(usize, Replacement),
     /// What a mask or an annotation file selects.
@@ -149,6 +152,19 @@ impl Dialogs {
         });
     }
 
+    /// Saves the session and beside it its results; asks where.
+    pub fn save_recorded(&mut self, session: &Session, trace: Arc<Trace>) {
+        let session = session.clone();
+        self.start("save a session with results", move || {
+            let Some(path) = ask_where() else {
+                return Ok(Outcome::Nothing);
+            };
+            file::save(&session, &path)?;
+            recorded::save(&session, &trace, &path)?;
+            Ok(Outcome::Saved(Box::new(session), path))
+        });
+    }
+
     /// The next result, if there is one.
     pub fn take(&mut self) -> Option<Outcome> {
         let outcome = self.results.try_recv().ok()?;
@@ -230,7 +246,11 @@ fn ask_where() -> Option<PathBuf> {
 }
 
 fn load(path: PathBuf) -> Result<Outcome> {
-    Ok(Outcome::Session(Box::new(file::load(&path)?), path))
+    let session = Box::new(file::load(&path)?);
+    Ok(match recorded::load(&session, &path)? {
+        Some(trace) => Outcome::Recorded(session, path, Box::new(trace)),
+        None => Outcome::Session(session, path),
+    })
 }
 
 /// Tells by its form what a path names.

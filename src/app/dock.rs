@@ -16,7 +16,7 @@ use frame::FrameOfDock;
 /// Height of a bar of tabs.
 const TABS: f32 = 28.0;
 /// Width of the column at the right that is aimed at, and the least and most of it.
-const SIDE: std::ops::RangeInclusive<f32> = 392.0..=520.0;
+const SIDE: std::ops::RangeInclusive<f32> = 392.0..=600.0;
 /// Height of the upper part of that column, where there is room for it.
 const TOP: f32 = 436.0;
 /// Room for controls beneath the picture.

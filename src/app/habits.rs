@@ -69,6 +69,15 @@ impl PatchglassApp {
         self.panels.picture.clear_cursor()
     }
 
+    pub(super) fn save_recorded(&mut self) {
+        match self.runs.complete_trace() {
+            Some(trace) if !self.runs.running() => self.dialogs.save_recorded(&self.session, trace),
+            _ => self.runs.show_error(
+                "the run is not complete: wait for it, then save with results".to_owned(),
+            ),
+        }
+    }
+
     fn move_cursor(&mut self, rows: i32, cols: i32) {
         if let Some(grid) = self.session.grid {
             self.panels.picture.move_cursor_by(rows, cols, grid);
@@ -107,6 +116,30 @@ impl PatchglassApp {
             }
             Some(Err(error)) => self.runs.show_error(error.to_string()),
             None => {}
+        }
+    }
+
+    /// In a presentation the numbers 1 to 9 go to the runs that were kept.
+    pub(super) fn take_numbers(&self, ctx: &Context) {
+        use egui::Key as K;
+        let keys = [
+            K::Num1,
+            K::Num2,
+            K::Num3,
+            K::Num4,
+            K::Num5,
+            K::Num6,
+            K::Num7,
+            K::Num8,
+            K::Num9,
+        ];
+        if !self.presenting || ctx.text_edit_focused() {
+            return;
+        }
+        for (at, key) in keys.into_iter().enumerate() {
+            if ctx.input(|i| i.key_pressed(key)) {
+                self.commands.send(crate::session::Command::ShowRun(at));
+            }
         }
     }
 

@@ -72,6 +72,7 @@ impl PatchglassApp {
             A::OpenTyped(text) => self.dialogs.open(text),
             A::Save => self.dialogs.save(&self.session, self.file.clone()),
             A::SaveAs => self.dialogs.save(&self.session, None),
+            A::SaveRecorded => self.save_recorded(),
             A::BrowseReplacement(row) => self.browse_replacement(row),
             A::KnockOutSelection if !self.session.view.selection.is_empty() => {
                 self.dock.show(Pane::Interventions);
@@ -171,6 +172,10 @@ impl PatchglassApp {
                 Outcome::Picture(picture) => self.commands.send(Command::SetPicture(picture)),
                 Outcome::Model(model) => self.commands.send(Command::SetModel(model)),
                 Outcome::Session(session, path) => self.replace_session(*session, path),
+                Outcome::Recorded(session, path, trace) => {
+                    self.replace_session(*session, path);
+                    self.runs.show_recorded(*trace);
+                }
                 Outcome::Replacement(row, with) => self.set_replacement(row, with),
                 Outcome::Tour(tour) => self.start_tour(*tour),
                 Outcome::Saved(session, path) => {

@@ -95,6 +95,24 @@ impl Runs {
         engine.request(session.sweep_spec(id));
     }
 
+    /// Shows results that were saved with the session; nothing is run until something is edited.
+    pub fn show_recorded(&mut self, trace: Trace) {
+        if let Some(engine) = &self.engine {
+            engine.cancel();
+        }
+        self.newest += 1;
+        self.sweeps.stop();
+        self.running = false;
+        (self.progress, self.previous, self.error) = (None, None, None);
+        self.trace = Some(Arc::new(trace));
+        self.last = LastRun::Recorded;
+    }
+
+    /// The newest trace, to be kept.
+    pub fn complete_trace(&self) -> Option<Arc<Trace>> {
+        self.trace.clone().filter(|trace| trace.complete)
+    }
+
     pub fn set_shown_level(&self, level: usize) {
         if let Some(engine) = &self.engine {
             engine.set_shown_level(level);

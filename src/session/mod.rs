@@ -8,6 +8,7 @@ pub mod file;
 mod history;
 mod inside_view;
 mod reading;
+pub mod recorded;
 mod rows;
 mod saved_runs;
 mod selecting;

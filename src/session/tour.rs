@@ -267,6 +267,7 @@ fn knockout(rest: &str) -> Result<Intervention, String> {
         layers,
         heads: HeadSet::All,
         enabled: true,
+        name: None,
     }))
 }
 

@@ -18,6 +18,7 @@ pub enum Action {
     OpenDemo,
     Save,
     SaveAs,
+    SaveRecorded,
     Quit,
     Undo,
     Redo,
@@ -170,6 +171,7 @@ pub const TABLE: &[Entry] = table! {
     OpenDemo, "Back to the demo", "The model and the picture that Patchglass brings along", [], Always;
     Save, "Save session", "Write the session to its file", [ctrl(Key::S)], Always;
     SaveAs, "Save session as…", "Write the session to another file", [ctrl_shift(Key::S)], Always;
+    SaveRecorded, "Save with results…", "Write the session and beside it what was computed, to be read without the model", [], Always;
     Quit, "Quit", "Close the window", [ctrl(Key::Q)], Always;
     Undo, "Undo", "Take back the last change of the experiment", [ctrl(Key::Z)], NotTyping;
     Redo, "Redo", "Make the change again that was taken back", [ctrl_shift(Key::Z), ctrl(Key::Y)], NotTyping;
@@ -228,7 +230,7 @@ pub const TABLE: &[Entry] = table! {
     ZoomIn, "Larger", "Make everything larger, up to twice", [ctrl(Key::Plus), ctrl(Key::Equals)], Always;
     ZoomOut, "Smaller", "Make everything smaller, down to three quarters", [ctrl(Key::Minus)], Always;
     ZoomReset, "Normal size", "Everything in its normal size", [ctrl(Key::Num0)], Always;
-    Present, "Presentation", "Only the picture, the words and the answer, large; again or Esc to leave", [plain(Key::F5)], Always;
+    Present, "Presentation", "Only the picture, the words and the answer, large; 1 to 9 go to kept runs, Esc leaves", [plain(Key::F5)], Always;
     PaperTour, "Tour of the paper", "Six steps from the picture to the patches that the answer needs", [], Always;
     OpenTour, "Open tour…", "Open a tour from a Markdown file", [], Always;
     TourNext, "Next step", "The next step of the tour; Space does it as well", [plain(Key::PageDown)], NotTyping;

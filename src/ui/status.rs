@@ -21,6 +21,8 @@ pub enum LastRun {
     Done,
     Failed,
     Cancelled,
+    /// Nothing was run: the results were saved with the session.
+    Recorded,
 }
 
 pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, last_run: LastRun, actions: &Actions) {
@@ -160,6 +162,7 @@ fn state_text(ctx: &ViewCtx<'_>, last_run: LastRun) -> String {
         (None, LastRun::Failed) => "failed".to_owned(),
         (None, LastRun::Cancelled) => "stopped".to_owned(),
         (None, LastRun::Done) => "idle".to_owned(),
+        (None, LastRun::Recorded) => "recorded".to_owned(),
         (None, LastRun::None) => "ready".to_owned(),
     }
 }

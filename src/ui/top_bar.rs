@@ -8,9 +8,8 @@ use super::ViewCtx;
 use super::pane::Pane;
 use super::shortcuts::{Action, Actions, button, menu_check, menu_item};
 use super::sweep_view::SweepState;
-use crate::session::{Colours, Command, LensKind, TableRows};
 use crate::demo::SAMPLES;
-use crate::session::{Colours, Command};
+use crate::session::{Colours, Command, LensKind, TableRows};
 use crate::spec::ModelSource;
 
 /// What the bar shows and the session does not know.
@@ -133,7 +132,12 @@ fn file_menu(ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
     samples_menu(ui, actions);
     recent_menu(ui, file, actions);
     ui.separator();
-    for action in [Action::OpenSession, Action::Save, Action::SaveAs] {
+    for action in [
+        Action::OpenSession,
+        Action::Save,
+        Action::SaveAs,
+        Action::SaveRecorded,
+    ] {
         menu_item(ui, actions, action, true);
     }
     ui.separator();

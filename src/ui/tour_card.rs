@@ -44,7 +44,7 @@ fn step(ctx: &ViewCtx<'_>, ui: &mut Ui, playing: Playing<'_>, actions: &Actions)
     }
     if !step.look_at.is_empty() {
         ui.add_space(GRID);
-        let look = RichText::new(format!("▶ {}", step.look_at)).color(ctx.theme.accent);
+        let look = RichText::new(format!("▶ Look at {}", step.look_at)).color(ctx.theme.accent);
         ui.add(egui::Label::new(look).wrap());
     }
     ui.add_space(2.0 * GRID);

@@ -5,7 +5,7 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use patchglass::app::Folders;
-use patchglass::session::{Command, Session};
+use patchglass::session::{Command, Session, file, recorded};
 use patchglass::spec::PictureSource;
 use patchglass::ui::pane::Pane;
 
@@ -267,6 +267,59 @@ fn a_pasted_picture_and_a_sample_are_opened() {
     wait(&mut harness, "the sample is set", |app| {
         app.session().experiment.picture == PictureSource::File(reef.clone())
     });
+}
+
+#[test]
+fn a_recorded_session_is_read_without_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lesson.json");
+    let (harness, _) = app_with(super::full());
+    let (session, trace) = (
+        harness.state().session().clone(),
+        harness.state().trace().unwrap().clone(),
+    );
+    file::save(&session, &path).unwrap();
+    recorded::save(&session, &trace, &path).unwrap();
+    let loaded = file::load(&path).unwrap();
+    let again = recorded::load(&loaded, &path).unwrap().unwrap();
+    assert_eq!(again.edited.answer, trace.edited.answer);
+    assert_eq!(again.baseline.levels, trace.baseline.levels);
+    assert_eq!(again.picture.rgb, trace.picture.rgb);
+    // In the window: the answers are there, and nothing was asked of the engine but what was dropped at once.
+    let (mut harness, _) = app();
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::L);
+    harness.run_steps(2);
+    harness
+        .get_by_label("Path")
+        .type_text(path.to_str().unwrap());
+    harness.step();
+    harness.key_press(Key::Enter);
+    harness.step();
+    settle(&mut harness);
+    assert!(
+        value(&harness, "Status").ends_with("recorded"),
+        "{}",
+        value(&harness, "Status")
+    );
+    assert_eq!(value(&harness, "Answer after"), trace.edited.answer.text);
+    // An edit runs the model again; a session that was changed no longer owns the results.
+    harness.get_by_label("Patch row 0 column 0").click();
+    harness.step();
+    settle(&mut harness);
+    assert!(value(&harness, "Status").ends_with("idle"));
+    let mut changed = loaded;
+    changed.experiment.prompt = "What?".to_owned();
+    assert!(recorded::load(&changed, &path).unwrap().is_none());
+    let text = std::fs::read_to_string(recorded::path_of(&path)).unwrap();
+    std::fs::write(
+        recorded::path_of(&path),
+        text.replacen("\"grid\":[24,24]", "\"grid\":[24,25]", 1),
+    )
+    .unwrap();
+    let error = recorded::load(&file::load(&path).unwrap(), &path)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("lesson.results.json"), "{error}");
 }
 
 /// Pictures of the window in sizes, colours and scales, to be looked at: `target/window/`.

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use patchglass::index::{Patch, PatchGrid, PatchSet, choose};
 use patchglass::session::{
-    Command as C, GestureId, HeatKind, InsideView, ReadingView, Session, SweepSettings, Tool, file,
+    Command as C, GestureId, HeatKind, InsideView, NamedSelection, ReadingView, Session,
+    SweepSettings, Tool, file,
 };
 use patchglass::spec::{
-    Ablation, AttentionSpec, AttributionSpec, Crop, Intervention, ModelSource, PictureSource,
-    Replacement,
+    Ablation, AttentionSpec, AttributionSpec, ControlSpec, Crop, Intervention, ModelSource,
+    PictureSource, Replacement,
 };
 
 use super::support::{App, app, settle};
@@ -118,10 +119,24 @@ fn kind(command: &C) -> usize {
         C::SetReading(_) => 39,
         C::SetInside(_) => 40,
         C::SetGrid(_) => 41,
+        C::SoloIntervention(_) => 42,
+        C::DuplicateIntervention(_) => 43,
+        C::RenameIntervention { .. } => 44,
+        C::MoveIntervention { .. } => 45,
+        C::SetControl(_) => 46,
+        C::KeepRun { .. } => 47,
+        C::RenameRun { .. } => 48,
+        C::DeleteRun(_) => 49,
+        C::BringBackRun => 50,
+        C::ShowRun(_) => 51,
+        C::SetWordToken(_) => 52,
+        C::MeasureDivergence(_) => 53,
+        C::Compare(_) => 54,
+        C::TakeSelections(_) => 55,
     }
 }
 
-const N_KINDS: usize = 42;
+const N_KINDS: usize = 56;
 /// The first kinds edit the experiment.
 const N_EDITS: usize = 13;
 
@@ -218,6 +233,32 @@ fn example(kind: usize, r: &mut Chance) -> C {
             without_sinks: r.coin(),
             ..InsideView::default()
         }),
+        42 => C::SoloIntervention(at),
+        43 => C::DuplicateIntervention(at),
+        44 => C::RenameIntervention {
+            row: at,
+            name: r.text(),
+        },
+        45 => C::MoveIntervention {
+            row: at,
+            to: r.below(5),
+        },
+        46 => C::SetControl(r.coin().then(ControlSpec::default)),
+        47 => C::KeepRun {
+            name: r.text(),
+            made: r.below(1000) as u64,
+        },
+        48 => C::RenameRun { at, name: r.text() },
+        49 => C::DeleteRun(at),
+        50 => C::BringBackRun,
+        51 => C::ShowRun(at),
+        52 => C::SetWordToken(at),
+        53 => C::MeasureDivergence(r.coin()),
+        54 => C::Compare(r.coin()),
+        55 => C::TakeSelections(vec![NamedSelection {
+            name: r.text(),
+            patches: r.patches(),
+        }]),
         _ => C::SetGrid(PatchGrid::new(24, 24)),
     }
 }
