@@ -247,9 +247,9 @@ impl Report {
         for table in &self.tables {
             out += &table.html();
         }
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<h2>Settings</h2><pre>{}</pre></body></html>\n",
+            "<h2>Settings</h2><pre>{}</pre></body></html>",
             escape(settings)
         );
         out

@@ -38,7 +38,7 @@ impl Scale {
         }
         // Shares end at 100 %.
         if plot.scale == 100.0 {
-            scale.y = (scale.y.0.max(-100.0).min(0.0), 100.0);
+            scale.y = (scale.y.0.clamp(-100.0, 0.0), 100.0);
         }
         if scale.y.0 >= scale.y.1 {
             scale.y.1 = scale.y.0 + 1.0;
