@@ -78,15 +78,15 @@ panes! {
     Answer, "Question and answer", "What the model is asked, what it answers before and after, and the first token's candidates", Top, true;
     Interventions, "Interventions", "What is done to the run: ablations and knockouts, row by row", Bottom, true;
     Selection, "Selection", "Which patches are selected, and ways to select more", Bottom, true;
-    Words, "Word search", "Where and at which level the patches say a word", Bottom, true;
-    LensTable, "Lens table", "The top word of every patch or token at every level", Bottom, false;
-    Difference, "Difference", "Which words the interventions changed, and how far", Bottom, false;
-    Legend, "Legend", "The words on the picture, the most frequent first", Bottom, false;
     Attention, "Attention", "Where a token looks, head by head", Bottom, true;
     Attribution, "Attribution", "Which layers, heads and patches a word of the answer comes from", Bottom, true;
     Runs, "Runs", "Runs that are kept by name, to come back to", Bottom, true;
     Tour, "Tour", "What to look at, step by step", Closed, true;
     Sweep, "Sweep", "What a word of the answer depends on: take away one thing at a time", Bottom, true;
+    Words, "Word search", "Where and at which level the patches say a word", Bottom, true;
+    LensTable, "Lens table", "The top word of every patch or token at every level", Bottom, false;
+    Difference, "Difference", "Which words the interventions changed, and how far", Bottom, false;
+    Legend, "Legend", "The words on the picture, the most frequent first", Bottom, false;
 }
 
 impl<'de> Deserialize<'de> for Pane {
