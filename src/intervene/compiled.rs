@@ -243,9 +243,9 @@ impl CompiledSet {
 
     /// Edits rows one after the other, those of generated tokens too.
     fn edit(&self, level: usize, first_pos: usize, x: Tensor) -> Result<Tensor> {
-        let edits = self.edits.get(&level).into_iter().flatten();
+        let mut edits = self.edits.get(&level).into_iter().flatten();
         let layout = &self.target.layout;
-        edits.fold(Ok(x), |x, edit| edit.apply(x?, first_pos, layout))
+        edits.try_fold(x, |x, edit| edit.apply(x, first_pos, layout))
     }
 
     fn mask(

@@ -17,9 +17,7 @@ pub(super) fn update(session: &mut Session, command: Command) -> Option<Command>
     use Command as C;
     match command {
         C::SelectPatch { patch, on } => {
-            let Some(grid) = session.grid else {
-                return None;
-            };
+            let grid = session.grid?;
             edit(session, None, |s| s.selection.set(patch, on, grid));
         }
         C::SelectPatches {
@@ -27,9 +25,7 @@ pub(super) fn update(session: &mut Session, command: Command) -> Option<Command>
             on,
             gesture,
         } => {
-            let Some(grid) = session.grid else {
-                return None;
-            };
+            let grid = session.grid?;
             edit(session, Some(gesture), |s| {
                 s.selection = match on {
                     true => choose::union(&s.selection, &patches, grid),
