@@ -197,7 +197,7 @@ impl Engine {
 
     /// The largest KL of every level when the edited run's pass is made with nothing changed: the same rows by the same
     /// kernels, masks of the same shapes with nothing in them.
-    fn measure_noise(&mut self, job: &Job<'_>, monitor: &mut dyn Monitor) -> Result<Vec<f32>> {
+    fn measure_noise(&self, job: &Job<'_>, monitor: &mut dyn Monitor) -> Result<Vec<f32>> {
         let experiment = &job.spec.experiment;
         let (layout, n_layers) = (&job.prompt.layout, job.model.facts.n_layers);
         let mut plan = Plan::of_edits(&experiment.interventions, layout, n_layers)?;

@@ -74,7 +74,7 @@ impl<'a> Cells<'a> {
     }
 
     /// Draws them and gives the patch under the pointer.
-    pub fn ui(&self, texts: &mut Texts, ui: &mut Ui) -> Vec<usize> {
+    pub fn ui(&self, texts: &mut Texts, ui: &Ui) -> Vec<usize> {
         texts.keep_for(&self.trace.model.vocabulary);
         let columns: Vec<Column> = self.place.levels().map(|l| self.column(l)).collect();
         let others = link::pointed(ui.ctx(), link::From::Table);
