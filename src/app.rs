@@ -5,8 +5,10 @@
 
 mod dock;
 mod habits;
+mod exports;
 mod keeper;
 mod layout;
+mod models;
 mod open;
 mod perform;
 mod reading;
@@ -15,6 +17,7 @@ mod runs;
 mod selecting;
 mod sweeps;
 mod touring;
+mod tasks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,6 +46,7 @@ use crate::ui::legend_panel::LegendPanel;
 use crate::ui::lens_table::LensTable;
 use crate::ui::level_strip::{LevelStrip, slider_id};
 use crate::ui::palette::Palette;
+use crate::ui::models_window::ModelsWindow;
 use crate::ui::pane::Pane;
 use crate::ui::path_prompt::PathPrompt;
 use crate::ui::question::QuestionPanel;
@@ -78,13 +82,17 @@ struct Panels {
     palette: Palette,
     show_keys: bool,
     show_about: bool,
+    show_verify: bool,
+    models: ModelsWindow,
+    show_models: bool,
 }
 
 impl Panels {
-    /// Closes the windows "Keys" and "About"; tells whether one was open.
+    /// Closes the windows "Keys", "About", "Verify" and "Models"; tells whether one was open.
     fn close_windows(&mut self) -> bool {
-        let open = self.show_keys || self.show_about;
+        let open = self.show_keys || self.show_about || self.show_verify || self.show_models;
         (self.show_keys, self.show_about) = (false, false);
+        (self.show_verify, self.show_models) = (false, false);
         open
     }
 }
@@ -105,6 +113,9 @@ pub struct PatchglassApp {
     commands: CommandSender,
     actions: Actions,
     dialogs: Dialogs,
+    /// Where the tensors that the engine was asked for are to lie.
+    tensors_to: Option<PathBuf>,
+    models: models::Models,
     dark: Theme,
     light: Theme,
     title: String,
@@ -146,6 +157,9 @@ impl PatchglassApp {
                 palette: Palette::default(),
                 show_keys: false,
                 show_about: false,
+                show_verify: false,
+                models: ModelsWindow::default(),
+                show_models: false,
             },
             dock: Dock::default(),
             memory: Memory::default(),
@@ -155,6 +169,8 @@ impl PatchglassApp {
             commands: CommandSender::default(),
             actions: Actions::default(),
             dialogs: Dialogs::new(cc.egui_ctx.clone()),
+            tensors_to: None,
+            models: models::Models::default(),
             dark: Theme::dark(),
             light: Theme::light(),
             title: String::new(),
@@ -230,7 +246,8 @@ impl PatchglassApp {
     /// Whether nothing runs or is swept, and no file is being chosen, read or written.
     pub fn is_idle(&self) -> bool {
         let sweeping = self.runs.sweeps().state != SweepState::Idle;
-        !self.runs.running() && !sweeping && !self.dialogs.busy()
+        let task = self.runs.tasks().is_busy();
+        !self.runs.running() && !sweeping && !task && !self.dialogs.busy()
     }
 
     pub fn error(&self) -> Option<&str> {
@@ -241,6 +258,9 @@ impl PatchglassApp {
     fn take_news(&mut self, ctx: &Context) {
         self.runs.drain();
         self.runs.start_wanted_sweep(&self.session);
+        self.runs.start_wanted_task(&self.session);
+        self.take_tensors();
+        self.models.poll();
         self.take_dropped_files(ctx);
         self.take_pasted_pictures(ctx);
         self.take_files();
@@ -323,6 +343,7 @@ impl eframe::App for PatchglassApp {
         let changed = self.commands.any();
         self.apply_commands();
         self.runs.start_wanted_sweep(&self.session);
+        self.runs.start_wanted_task(&self.session);
         self.remember(&ctx);
         if changed {
             // What was sent in this frame is seen in the next one.

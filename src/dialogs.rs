@@ -6,12 +6,15 @@ pub mod mask;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::demo::SAMPLES;
+use crate::engine::fits;
 use crate::engine::trace::Trace;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::hub::{Download, Hub, Listing};
 use crate::session::tour::{self, Tour};
 use crate::session::{NamedSelection, Session, file, recorded};
 use crate::spec::{ModelSource, PictureSource, Replacement};
@@ -50,10 +53,39 @@ pub enum Outcome {
     Selections(Vec<NamedSelection>),
     /// The session as it was saved, and where.
     Saved(Box<Session>, PathBuf),
+    /// Where the tensors of the run are to be written.
+    TensorsTo(PathBuf),
+    /// A file was written.
+    Exported(PathBuf),
+    Hub(HubNews),
     /// Nothing was chosen, or there is no dialog on this desktop.
     Nothing,
     Failed(Error),
 }
+
+/// What came of asking the hub.
+#[derive(Debug)]
+pub enum HubNews {
+    /// What there is, how much of it is here, and whether it fits into memory.
+    Listed(Listing, u64, Vec<String>),
+    Fetched(String),
+    /// Bytes that are here.
+    Paused(u64),
+    /// Why, and the bytes that are here.
+    Failed(Error, u64),
+}
+
+/// A download, as both threads see it.
+#[derive(Debug, Default)]
+pub struct Fetching {
+    /// Bytes that are here.
+    pub n: AtomicU64,
+    /// Set to stop for now.
+    pub pause: AtomicBool,
+}
+
+/// Files up to this size are fetched to say whether a model fits.
+const SMALL: u64 = 1 << 20;
 
 /// Starts the threads and keeps their results.
 pub struct Dialogs {
@@ -165,6 +197,67 @@ impl Dialogs {
         });
     }
 
+    /// Asks where an export is to lie, makes it and writes it, all beside the window.
+    pub fn export(
+        &mut self,
+        name: String,
+        make: impl FnOnce() -> Result<Vec<u8>> + Send + 'static,
+    ) {
+        self.start("export", move || {
+            let Some(path) = ask_where_for(&name) else {
+                return Ok(Outcome::Nothing);
+            };
+            files::write_atomically(&path, &make()?)?;
+            Ok(Outcome::Exported(path))
+        });
+    }
+
+    /// Asks where the tensors of the run are to lie; the engine gives them later.
+    pub fn ask_for_tensors(&mut self, name: String) {
+        self.start("export", move || {
+            Ok(ask_where_for(&name).map_or(Outcome::Nothing, Outcome::TensorsTo))
+        });
+    }
+
+    /// Writes a file that is made beside the window.
+    pub fn write(
+        &mut self,
+        path: PathBuf,
+        make: impl FnOnce() -> Result<Vec<u8>> + Send + 'static,
+    ) {
+        self.start("export", move || {
+            files::write_atomically(&path, &make()?)?;
+            Ok(Outcome::Exported(path))
+        });
+    }
+
+    /// Asks the hub what a model consists of, and whether it would fit.
+    pub fn look_up(&mut self, id: String) {
+        self.start("ask the hub", move || Ok(Outcome::Hub(look_up(&id))));
+    }
+
+    /// Fetches what is missing of a model.
+    pub fn fetch(&mut self, listing: Listing, fetching: Arc<Fetching>) {
+        let ctx = self.ctx.clone();
+        self.start("download", move || {
+            let hub = Hub::from_env()?;
+            let download = Download::new(&hub, &listing);
+            let fetched = download.fetch(&mut |n, _| {
+                fetching.n.store(n, Ordering::Relaxed);
+                ctx.request_repaint();
+                match fetching.pause.load(Ordering::Relaxed) {
+                    true => Err(Error::Cancelled),
+                    false => Ok(()),
+                }
+            });
+            Ok(Outcome::Hub(match fetched {
+                Ok(_) => HubNews::Fetched(listing.id.clone()),
+                Err(Error::Cancelled) => HubNews::Paused(download.n_there()),
+                Err(error) => HubNews::Failed(error, download.n_there()),
+            }))
+        });
+    }
+
     /// The next result, if there is one.
     pub fn take(&mut self) -> Option<Outcome> {
         let outcome = self.results.try_recv().ok()?;
@@ -242,6 +335,34 @@ fn ask_where() -> Option<PathBuf> {
         path.with_extension("json")
     } else {
         path
+    })
+}
+
+fn look_up(id: &str) -> HubNews {
+    let look = || {
+        let hub = Hub::from_env()?;
+        let listing = hub.list(id)?;
+        let download = Download::new(&hub, &listing);
+        download.fetch_small(&mut |_, _| Ok(()), SMALL)?;
+        let config = download.path_of("config.json");
+        let memory = config.map(|path| fits(&path)).transpose()?;
+        let there = download.n_there();
+        Ok((listing, there, memory.unwrap_or_default()))
+    };
+    match look() {
+        Ok((listing, there, memory)) => HubNews::Listed(listing, there, memory),
+        Err(error) => HubNews::Failed(error, 0),
+    }
+}
+
+/// Asks for a place; the ending of `name` is kept.
+fn ask_where_for(name: &str) -> Option<PathBuf> {
+    let ending = name.rsplit('.').next().unwrap_or_default();
+    let dialog = rfd::FileDialog::new().add_filter(ending, &[ending]);
+    let path = dialog.set_file_name(name).save_file()?;
+    Some(match path.extension() {
+        None => path.with_extension(ending),
+        Some(_) => path,
     })
 }
 

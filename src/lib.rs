@@ -14,6 +14,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`error`], [`files`] | one error type, one sentence each; reading with a limit, writing atomically |
+//! | [`hub`] | the Hugging Face cache, and downloads into it when asked: the only place that speaks to a network |
 //! | [`index`] | patches, levels, blocks, heads, token sets: symbolic until they meet a layout |
 //! | [`spec`] | what a run depends on, as plain data: [`spec::Experiment`], its interventions, sweeps |
 //! | [`model`] | CLIP tower, projector, LLaMA decoder with hook points; config, weights (float, quantised, GGUF), tokenizer, pictures |
@@ -90,6 +91,7 @@ pub mod error;
 pub mod experiment;
 pub mod export;
 pub mod files;
+pub mod hub;
 pub mod index;
 pub mod intervene;
 pub mod labels;

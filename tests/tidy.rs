@@ -27,10 +27,12 @@ const WORDS: &[(&str, &[&str])] = &[
     ("mpsc", &["engine/worker.rs", "dialogs.rs", "app/keeper.rs"]),
     ("Mutex", &["engine/worker.rs", "render/"]),
     ("rfd::", &["dialogs.rs"]),
+    ("ureq", &["hub/"]),
     (
         "std::fs::",
         &[
             "files.rs",
+            "hub/",
             "model/",
             "engine/",
             "session/file.rs",
@@ -87,6 +89,23 @@ const WORDS: &[(&str, &[&str])] = &[
 
 /// Modules that may be named only by the modules after them, in this order (`lib.rs` explains it).
 const LAYERS: &[(&str, &[&str])] = &[
+    (
+        "hub",
+        &[
+            "index",
+            "spec",
+            "model",
+            "lens",
+            "intervene",
+            "engine",
+            "session",
+            "export",
+            "ui",
+            "render",
+            "app",
+            "cli",
+        ],
+    ),
     (
         "index",
         &[

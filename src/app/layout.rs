@@ -9,7 +9,7 @@ use crate::ui::top_bar::FileState;
 use crate::ui::tour_card::Playing;
 use crate::ui::{
     ViewCtx, about, help, level_strip, notices, presentation, status, tool_strip, top_bar,
-    tour_card,
+    tour_card, verify_window,
 };
 
 impl PatchglassApp {
@@ -101,6 +101,21 @@ impl PatchglassApp {
             .ui(&view, ui, self.memory.recent.all(), actions);
         help::window(ui.ctx(), &mut panels.show_keys);
         about::window(ui.ctx(), &mut panels.show_about);
+        let (models, show) = (&mut panels.models, &mut panels.show_models);
+        models.ui(ui.ctx(), theme, &self.models.state, show, actions);
+        let tasks = self.runs.tasks();
+        let verifying = verify_window::Verifying {
+            found: tasks.found(),
+            running: tasks.is_busy(),
+            stage: tasks.progress(),
+        };
+        verify_window::window(
+            ui.ctx(),
+            theme,
+            &verifying,
+            &mut panels.show_verify,
+            actions,
+        );
     }
 }
 

@@ -8,6 +8,7 @@ use egui::Context;
 
 use super::{PatchglassApp, reading};
 use crate::dialogs::{Outcome, Pick};
+use crate::engine::verification::Task;
 use crate::index::PatchSet;
 use crate::session::{Command, HeatKind, Session, Tool};
 use crate::spec::{Ablation, Intervention, ModelSource, PictureSource, SweepKind};
@@ -102,6 +103,21 @@ impl PatchglassApp {
             | A::SelectRandom
             | A::SelectSimilar
             | A::KeepSelection => self.choose(&action),
+            A::ExportPng
+            | A::ExportGif
+            | A::ExportHtml
+            | A::ExportCsv
+            | A::ExportJson
+            | A::ExportSafetensors
+            | A::ExportPython
+            | A::CopyPicture
+            | A::CopyTable => self.export(ctx, &action),
+            A::Models => self.panels.show_models = true,
+            A::UseModel(_) | A::LookUpModel(_) | A::FetchModel | A::PauseFetch => {
+                self.ask_hub(ctx, action);
+            }
+            A::Verify => self.panels.show_verify = true,
+            A::StartVerify => self.runs.want_task(Task::Verify),
             A::Play if self.tour.is_some() => self.next_step(),
             A::Play => self.panels.level_strip.toggle(ctx.input(|i| i.time)),
             A::Stop => self.runs.cancel(),
@@ -184,7 +200,9 @@ impl PatchglassApp {
                     self.file = Some(path);
                 }
                 Outcome::Selections(found) => self.commands.send(Command::TakeSelections(found)),
-                Outcome::Nothing => {}
+                Outcome::TensorsTo(path) => self.want_tensors(path),
+                Outcome::Hub(news) => self.take_hub_news(news),
+                Outcome::Exported(_) | Outcome::Nothing => {}
                 Outcome::Failed(error) => self.runs.show_error(error.to_string()),
             }
         }

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 
 use super::sweeps::Sweeps;
+use super::tasks::Tasks;
 use crate::engine::protocol::{Event, RunId, RunSpec, Runner, Stage};
 use crate::engine::trace::Trace;
+use crate::engine::verification::Task;
 use crate::engine::worker::{EngineHandle, Wake};
 use crate::error::Result;
 use crate::session::Session;
@@ -27,6 +29,7 @@ pub struct Runs {
     on_cpu: bool,
     last: LastRun,
     sweeps: Sweeps,
+    tasks: Tasks,
 }
 
 impl Runs {
@@ -48,6 +51,7 @@ impl Runs {
             on_cpu: false,
             last: LastRun::None,
             sweeps: Sweeps::default(),
+            tasks: Tasks::default(),
         }
     }
 
@@ -59,6 +63,7 @@ impl Runs {
         if self.sweeps.is_running() {
             self.sweeps.stop();
         }
+        self.tasks.stop();
         self.newest += 1;
         self.running = true;
         let first = self.trace.is_none() && self.previous.is_none();
@@ -113,6 +118,42 @@ impl Runs {
         self.trace.clone().filter(|trace| trace.complete)
     }
 
+    /// Asks for a task; it starts when nothing runs.
+    pub fn want_task(&mut self, task: Task) {
+        self.tasks.want(task);
+    }
+
+    /// Starts the task that waits, if nothing runs.
+    pub fn start_wanted_task(&mut self, session: &Session) {
+        if self.running || self.sweeps.is_running() {
+            return;
+        }
+        let Some(engine) = &self.engine else {
+            return self.tasks.stop();
+        };
+        if let Some(task) = self.tasks.begin(RunId(self.newest + 1)) {
+            self.newest += 1;
+            engine.request(RunSpec {
+                task: Some(task),
+                ..session.run_spec(RunId(self.newest))
+            });
+        }
+    }
+
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// The tensors that a task brought, once.
+    pub fn take_tensors(&mut self) -> Option<Arc<Vec<crate::engine::Named>>> {
+        self.tasks.take_tensors()
+    }
+
+    /// The newest trace, to be kept by whoever works on it beside the window.
+    pub fn shared_trace(&self) -> Option<Arc<Trace>> {
+        self.trace.clone()
+    }
+
     pub fn set_shown_level(&self, level: usize) {
         if let Some(engine) = &self.engine {
             engine.set_shown_level(level);
@@ -124,9 +165,10 @@ impl Runs {
         let Some(engine) = &self.engine else {
             return;
         };
-        if self.running || self.sweeps.is_running() {
+        if self.running || self.sweeps.is_running() || self.tasks.is_running() {
             engine.cancel();
         }
+        self.tasks.stop();
         self.sweeps.stop();
         if self.running {
             self.finish(LastRun::Cancelled);
@@ -160,6 +202,12 @@ impl Runs {
         }
         if self.sweeps.is_running() {
             return self.take_of_sweep(event);
+        }
+        if self.tasks.is_running() {
+            if let Some(message) = self.tasks.take(event) {
+                self.error = Some(message);
+            }
+            return;
         }
         if !self.running {
             return;

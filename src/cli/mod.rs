@@ -3,6 +3,7 @@
 //! It parses, calls and prints. Results go to standard output or to files, everything else to standard error.
 
 mod bench;
+mod download;
 mod experiment;
 mod export;
 mod info;
@@ -39,6 +40,7 @@ const EXAMPLES: &str = "Examples:
   patchglass experiment lens --coco instances.json --images images --out results
   patchglass photo.jpg --model ~/llava-1.5-7b-hf --dtype q4k
   patchglass photo.jpg --model ~/ggml-model-q4_k.gguf
+  patchglass download llava-hf/llava-1.5-7b-hf
   patchglass info ~/llava-1.5-7b-hf           what it is, and what fits into this machine's memory";
 
 /// Explore what a vision-language model makes of a picture: words in every patch, ablation, attention knockout.
@@ -74,6 +76,9 @@ enum Command {
     /// Describe a model: architecture, sizes, grid, memory needed, and whether it fits
     #[command(after_help = "Example: patchglass info ~/llava-1.5-7b-hf")]
     Info(info::InfoArgs),
+    /// Fetch a model from the Hugging Face hub into its cache; goes on where it was left
+    #[command(after_help = "Example: patchglass download llava-hf/llava-1.5-7b-hf")]
+    Download(download::DownloadArgs),
     /// Check a model against itself and against recorded numbers; exit code 1 where a check fails
     #[command(after_help = "Example: patchglass verify ~/llava-1.5-7b-hf --dtype q8_0")]
     Verify(verify::VerifyArgs),
@@ -148,6 +153,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
         Some(Command::Sweep(args)) => sweep::sweep(&args),
         Some(Command::Experiment(args)) => experiment::experiment(&args),
         Some(Command::Info(args)) => info::info(&args),
+        Some(Command::Download(args)) => download::download(&args),
         Some(Command::Verify(args)) => verify::verify(&args),
         Some(Command::Bench(args)) => bench::bench(&args),
         None => open_window(&cli),

@@ -9,6 +9,7 @@ mod checkpoint;
 mod compare;
 mod device;
 mod dump;
+mod fits;
 mod free_memory;
 mod hub;
 mod inside;
@@ -35,6 +36,7 @@ pub mod worker;
 
 pub use checkpoint::{CacheFolder, checkpoint};
 pub use dump::Named;
+pub use fits::fits;
 pub use free_memory::free_memory;
 pub use place::Place;
 pub use run::{Engine, EngineOptions};

@@ -28,6 +28,32 @@ pub fn of_trace(trace: &Trace) -> Result<String> {
     Ok(out)
 }
 
+/// The likeliest words of one level, parted by tabs, for the clipboard; `None` where it is not read yet.
+pub fn level_for_clipboard(trace: &Trace, level: usize, clean: bool) -> Option<String> {
+    let run = if clean {
+        &trace.baseline
+    } else {
+        &trace.edited
+    };
+    let readout = run.levels.get(level)?.as_ref()?;
+    let mut out = "level\trow\tcol\trank\tid\ttoken\tprob\n".to_owned();
+    for patch in 0..trace.model.grid.len() {
+        let at = trace.model.grid.patch(patch);
+        for (rank, (id, prob)) in readout.top(patch).enumerate() {
+            let token = trace.model.vocabulary.piece(id);
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                out,
+                "{level}\t{}\t{}\t{}\t{id}\t{token}\t{prob}",
+                at.row,
+                at.col,
+                rank + 1
+            );
+        }
+    }
+    Some(out)
+}
+
 fn add_level(
     out: &mut String,
     trace: &Trace,

@@ -9,6 +9,10 @@ pub struct HeatMap {
     pub values: Vec<f32>,
     /// The values that the ends of the colour scale stand for.
     pub range: (f32, f32),
+    /// Where each value lies on the scale, 0..=1; NaN where it is unknown.
+    pub places: Vec<f32>,
+    /// The value in the middle of the scale.
+    pub middle: f32,
     /// What it is, with its unit: `Entropy (nats)`.
     pub title: String,
     /// The colour scale, low to high.
@@ -16,14 +20,27 @@ pub struct HeatMap {
 }
 
 impl HeatMap {
-    /// Where on the scale a value lies, 0..=1; `None` where it is unknown.
-    pub fn position(&self, value: f32) -> Option<f32> {
-        let span = self.range.1 - self.range.0;
-        let t = match span > 0.0 {
-            true => ((value - self.range.0) / span).clamp(0.0, 1.0),
-            false => 0.0,
+    /// A map on a linear scale in viridis.
+    fn linear(values: Vec<f32>, range: (f32, f32), title: String) -> Self {
+        let span = range.1 - range.0;
+        let place = |value: &f32| match (value.is_finite(), span > 0.0) {
+            (false, _) => f32::NAN,
+            (true, true) => ((value - range.0) / span).clamp(0.0, 1.0),
+            (true, false) => 0.0,
         };
-        value.is_finite().then_some(t)
+        Self {
+            places: values.iter().map(place).collect(),
+            middle: (range.0 + range.1) / 2.0,
+            values,
+            range,
+            title,
+            colors: viridis(),
+        }
+    }
+
+    /// Where on the scale a patch lies, 0..=1; `None` where its value is unknown.
+    pub fn place(&self, patch: usize) -> Option<f32> {
+        self.places.get(patch).copied().filter(|t| t.is_finite())
     }
 
     /// The colour at a place of the scale, 0..=1.
@@ -72,12 +89,7 @@ pub fn of_level(readout: &LevelReadout, trace: &Trace, kind: HeatKind) -> Option
         }
         _ => return None,
     };
-    Some(HeatMap {
-        values,
-        range,
-        title,
-        colors: viridis(),
-    })
+    Some(HeatMap::linear(values, range, title))
 }
 
 /// Smallest and largest known value; `(0, 0)` where there is none.

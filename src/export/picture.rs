@@ -181,7 +181,7 @@ fn patches(
         let (left, top) = cell_at(patch);
         let area = (left, top, place.cell, place.cell);
         let heat = view.heat.as_ref();
-        let known = heat.and_then(|h| Some((h, h.position(*h.values.get(patch)?)?)));
+        let known = heat.and_then(|h| Some((h, h.place(patch)?)));
         match known {
             // As in the window: low values let more of the picture through.
             Some((heat, t)) => canvas.fill(area, heat.color(t), view.opacity * (0.3 + 0.7 * t)),
@@ -219,7 +219,7 @@ fn color_bar(canvas: &mut Canvas, heat: &HeatMap, (left, top): (usize, usize), s
     }
     let size = 0.9 * TEXT * scale as f32;
     let (low, high) = heat.range;
-    for (t, value) in [(0.0, low), (0.5, (low + high) / 2.0), (1.0, high)] {
+    for (t, value) in [(0.0, low), (0.5, heat.middle), (1.0, high)] {
         let text = number(value);
         let at = t * (width as f32 - canvas.text_width(&text, size));
         let below = top + height + 2 * scale;

@@ -31,6 +31,7 @@ pub mod legend_panel;
 pub mod lens_table;
 pub mod level_strip;
 pub mod link;
+pub mod models_window;
 pub mod notices;
 pub mod palette;
 pub mod pane;
@@ -54,6 +55,7 @@ pub mod top_bar;
 pub mod tour_card;
 mod word_curve;
 pub mod word_panel;
+pub mod verify_window;
 use crate::wording;
 
 use std::cell::RefCell;

@@ -19,6 +19,17 @@ pub enum Action {
     Save,
     SaveAs,
     SaveRecorded,
+    ExportPng,
+    ExportGif,
+    ExportHtml,
+    ExportCsv,
+    ExportJson,
+    ExportSafetensors,
+    ExportPython,
+    CopyPicture,
+    CopyTable,
+    Verify,
+    Models,
     Quit,
     Undo,
     Redo,
@@ -107,6 +118,13 @@ pub enum Action {
     DismissError,
     /// Compute on the CPU from now on, and run again.
     UseCpu,
+    /// Begin the verification that the window "Verify" shows.
+    StartVerify,
+    UseModel(crate::spec::ModelSource),
+    /// Ask the hub about a model, fetch it, stop fetching for now.
+    LookUpModel(String),
+    FetchModel,
+    PauseFetch,
 }
 
 /// When the keys of an entry count.
@@ -167,11 +185,22 @@ pub const TABLE: &[Entry] = table! {
     OpenPicture, "Open picture…", "Choose the picture that the model looks at", [ctrl(Key::O)], Always;
     OpenSession, "Open session…", "Open a session file", [ctrl_shift(Key::O)], Always;
     OpenModel, "Open model folder…", "Choose a folder with a LLaVA-1.5 model in Hugging Face form", [], Always;
+    Models, "Models…", "Choose a model: the demo, a folder, a file, or one of the Hugging Face hub", [ctrl(Key::M)], Always;
     OpenPath, "Open path…", "Type the path of a picture, a model (a folder or .gguf) or a session", [ctrl(Key::L)], Always;
     OpenDemo, "Back to the demo", "The model and the picture that Patchglass brings along", [], Always;
     Save, "Save session", "Write the session to its file", [ctrl(Key::S)], Always;
     SaveAs, "Save session as…", "Write the session to another file", [ctrl_shift(Key::S)], Always;
     SaveRecorded, "Save with results…", "Write the session and beside it what was computed, to be read without the model", [], Always;
+    ExportPng, "Picture of the view (PNG)…", "The patches with heat map, words and marks, and a legend, at twice the screen's size", [], Always;
+    ExportGif, "All levels, animated (GIF)…", "The view at every level, one after the other", [], Always;
+    ExportHtml, "Page for a browser (HTML)…", "One file with every level, patch and word, to look at without Patchglass", [], Always;
+    ExportCsv, "Table of all words (CSV)…", "A line per level, patch and rank, before and after", [], Always;
+    ExportJson, "Result (JSON)…", "What patchglass run writes as result.json", [], Always;
+    ExportSafetensors, "Tensors (safetensors)…", "Pixels, visual tokens, residual streams and logits of the edited run", [], Always;
+    ExportPython, "Python script…", "A script that repeats the run with Hugging Face transformers and prints the same answer", [], Always;
+    CopyPicture, "Copy picture", "Put the picture of the view with its legend on the clipboard", [ctrl_shift(Key::C)], NotTyping;
+    CopyTable, "Copy table", "Put the words of the level on screen on the clipboard, parted by tabs", [ctrl_shift(Key::T)], NotTyping;
+    Verify, "Verify model…", "Check the model against itself and against recorded numbers, and show a table", [], Always;
     Quit, "Quit", "Close the window", [ctrl(Key::Q)], Always;
     Undo, "Undo", "Take back the last change of the experiment", [ctrl(Key::Z)], NotTyping;
     Redo, "Redo", "Make the change again that was taken back", [ctrl_shift(Key::Z), ctrl(Key::Y)], NotTyping;

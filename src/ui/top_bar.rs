@@ -26,12 +26,13 @@ pub struct FileState<'a> {
 pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
     egui::MenuBar::new().ui(ui, |ui| {
         ui.label(RichText::new("Patchglass").strong());
-        ui.menu_button("File", |ui| file_menu(ui, file, actions));
+        ui.menu_button("File", |ui| file_menu(ctx, ui, file, actions));
         ui.menu_button("Edit", |ui| edit_menu(ctx, ui, actions));
         ui.menu_button("Select", |ui| select_menu(ctx, ui, actions));
         ui.menu_button("View", |ui| view_menu(ctx, ui, file, actions));
         ui.menu_button("Help", |ui| {
             menu_item(ui, actions, Action::Palette, true);
+            menu_item(ui, actions, Action::Verify, true);
             menu_item(ui, actions, Action::Keys, true);
             ui.menu_button("Tours", |ui| {
                 menu_item(ui, actions, Action::PaperTour, true);
@@ -120,9 +121,10 @@ fn chip(ctx: &ViewCtx<'_>, ui: &mut Ui, text: &str, tip: &str) {
         .on_hover_text(tip);
 }
 
-fn file_menu(ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
+fn file_menu(ctx: &ViewCtx<'_>, ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
     for action in [
         Action::OpenPicture,
+        Action::Models,
         Action::OpenModel,
         Action::OpenPath,
         Action::OpenDemo,
@@ -140,6 +142,25 @@ fn file_menu(ui: &mut Ui, file: &FileState<'_>, actions: &Actions) {
     ] {
         menu_item(ui, actions, action, true);
     }
+    ui.separator();
+    let complete = ctx.trace.is_some_and(|trace| trace.complete);
+    ui.menu_button("Export", |ui| {
+        for action in [
+            Action::ExportPng,
+            Action::ExportGif,
+            Action::ExportHtml,
+            Action::ExportCsv,
+            Action::ExportJson,
+            Action::ExportSafetensors,
+            Action::ExportPython,
+        ] {
+            menu_item(ui, actions, action, complete);
+        }
+    })
+    .response
+    .on_hover_text("Files made of the run on screen");
+    menu_item(ui, actions, Action::CopyPicture, complete);
+    menu_item(ui, actions, Action::CopyTable, complete);
     ui.separator();
     menu_item(ui, actions, Action::Quit, true);
 }

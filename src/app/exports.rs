@@ -1,0 +1,122 @@
+//! Exports from the window: what is on screen as files and on the clipboard. The files are made beside the window.
+
+use std::path::PathBuf;
+
+use egui::Context;
+
+use super::PatchglassApp;
+use crate::engine::trace::Trace;
+use crate::engine::verification::Task;
+use crate::error::Error;
+use crate::export::picture::{self, View};
+use crate::export::{self, csv, gif, heat::HeatMap, html, python, tensors};
+use crate::render::colormap;
+use crate::ui::shortcuts::Action;
+use crate::ui::{ViewCtx, heat};
+
+/// How many times as large as the screen's a picture is.
+const SCALE: usize = 2;
+
+impl PatchglassApp {
+    pub(super) fn export(&mut self, ctx: &Context, action: &Action) {
+        let Some(trace) = self.runs.shared_trace().filter(|trace| trace.complete) else {
+            return self
+                .runs
+                .show_error("there is no complete run to export yet".to_owned());
+        };
+        let name = |ending: &str| format!("{}.{ending}", self.name());
+        let session = self.session.clone();
+        match action {
+            Action::ExportPng => {
+                let view = self.exported_view(&trace);
+                let make = move || picture::png(&trace, &view, SCALE);
+                self.dialogs.export(name("png"), make);
+            }
+            Action::ExportGif => self.dialogs.export(name("gif"), move || {
+                gif::levels(&trace, 1, |level| View::of(&session, &trace, Some(level)))
+            }),
+            Action::ExportHtml => self.dialogs.export(name("html"), move || {
+                html::page(&session, &trace).map(String::into_bytes)
+            }),
+            Action::ExportCsv => self.dialogs.export(name("csv"), move || {
+                csv::of_trace(&trace).map(String::into_bytes)
+            }),
+            Action::ExportJson => self.dialogs.export(name("result.json"), move || {
+                export::json(&trace).map(String::into_bytes)
+            }),
+            Action::ExportPython => self.dialogs.export(name("py"), move || {
+                python::script(&session, &trace).map(String::into_bytes)
+            }),
+            Action::ExportSafetensors => self.dialogs.ask_for_tensors(name("safetensors")),
+            Action::CopyPicture => self.copy_picture(ctx, &trace),
+            Action::CopyTable => {
+                let level = self.exported_view(&trace).level;
+                let clean = self.session.view.show_clean;
+                if let Some(table) = csv::level_for_clipboard(&trace, level, clean) {
+                    ctx.copy_text(table);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn copy_picture(&mut self, ctx: &Context, trace: &Trace) {
+        match picture::draw(trace, &self.exported_view(trace), SCALE) {
+            Ok(image) => {
+                let size = [image.width() as usize, image.height() as usize];
+                ctx.copy_image(egui::ColorImage::from_rgb(size, image.as_raw()));
+            }
+            Err(error) => self.runs.show_error(error.to_string()),
+        }
+    }
+
+    /// What is on screen, with the heat map that the window shows.
+    fn exported_view(&self, trace: &Trace) -> View {
+        let mut view = View::of(&self.session, trace, None);
+        view.level = view.level.min(trace.model.n_layers);
+        let on_screen = ViewCtx {
+            session: &self.session,
+            trace: self.runs.trace(),
+            previous: self.runs.previous(),
+            progress: self.runs.progress(),
+            sweeps: self.runs.sweeps(),
+            error: None,
+            theme: &self.light,
+            commands: &self.commands,
+        };
+        let palette = colormap::Palette::from(self.session.view.reading.colours);
+        view.heat = heat::of_view(&on_screen).map(|heat| HeatMap {
+            title: heat::label(heat.kind).to_owned(),
+            values: heat.values,
+            range: heat.range,
+            places: heat.places,
+            middle: heat.middle,
+            colors: palette
+                .texels()
+                .chunks_exact(4)
+                .map(|texel| [texel[0], texel[1], texel[2]])
+                .collect(),
+        });
+        view
+    }
+
+    /// Asks the engine for the tensors of the run; they are written when they come.
+    pub(super) fn want_tensors(&mut self, path: PathBuf) {
+        self.tensors_to = Some(path);
+        self.runs.want_task(Task::Dump);
+    }
+
+    pub(super) fn take_tensors(&mut self) {
+        let Some(dump) = self.runs.take_tensors() else {
+            return;
+        };
+        match self.tensors_to.take() {
+            Some(path) => {
+                self.dialogs.write(path, move || tensors::to_bytes(&dump));
+            }
+            None => self
+                .runs
+                .show_error(Error::internal("nobody asked for these tensors").to_string()),
+        }
+    }
+}
