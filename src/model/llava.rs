@@ -11,6 +11,7 @@ use super::clip::VisionTower;
 use super::config::Config;
 use super::facts::ModelFacts;
 use super::gguf::{GgufFiles, GgufPair};
+use super::liuhaotian::Original;
 use super::llama::Llama;
 use super::numbers::Numbers;
 use super::preprocess::PictureConfig;
@@ -69,6 +70,9 @@ impl Description {
         let name = name
             .file_name()
             .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+        if let Some(original) = Original::of(folder)? {
+            return Self::of_original(name, &original);
+        }
         let tokenizer = files::read_bytes(&path("tokenizer.json"), MAX_TEXT_BYTES)?;
         let shown = |name: &str| path(name).display().to_string();
         Self::new(
@@ -82,6 +86,20 @@ impl Description {
             Tokenizer::from_bytes(&tokenizer, &shown("tokenizer.json"))?,
             None,
         )
+    }
+
+    /// A folder in the original layout.
+    fn of_original(name: String, original: &Original) -> Result<Self> {
+        let (tokenizer, image_token_id) = original.tokenizer()?;
+        let config = original.config(image_token_id)?;
+        let config = Config::from_json(&config, &format!("config.json of {name}"))?;
+        let preprocessor = original.preprocessor();
+        let picture = files::read_text(&preprocessor, MAX_TEXT_BYTES)?;
+        let picture = PictureConfig::from_json(&picture, &preprocessor.display().to_string())?;
+        let tokenizer = Tokenizer::from_bytes(&tokenizer, &format!("tokenizer.json of {name}"))?;
+        // Rows beyond the embeddings are no words: the picture's own token is one.
+        let tokenizer = tokenizer.of_at_most(config.text.vocab_size);
+        Self::new(name, config, picture, tokenizer, None)
     }
 
     /// The demo model's.

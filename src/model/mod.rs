@@ -11,6 +11,7 @@ mod gguf;
 pub mod hooks;
 mod kv_cache;
 mod linear;
+mod liuhaotian;
 mod llama;
 mod llava;
 mod matrix;

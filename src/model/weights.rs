@@ -5,6 +5,7 @@
 
 mod cache;
 mod hugging_face;
+mod pickled;
 pub(super) mod source;
 
 use std::cell::{Cell, RefCell};

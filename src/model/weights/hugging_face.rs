@@ -10,12 +10,16 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::Part;
+use super::pickled::{self, Pickled};
 use super::source::{Inventory, Source, Stored, StoredKind};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::model::liuhaotian::Original;
 
 pub(super) struct HuggingFace {
     tensors: Tensors,
+    /// What lies in PyTorch's own form.
+    pickled: Pickled,
     /// How messages call the checkpoint.
     title: String,
     paths: Vec<PathBuf>,
@@ -27,19 +31,35 @@ enum Tensors {
     Embedded(SliceSafetensors<'static>),
 }
 
+/// The original layout numbers the projector's parts: two maps with an activation between them.
+const ORIGINAL_PROJECTOR: &str = "model.mm_projector.";
+
+fn full_name(prefix: &str, name: &str) -> String {
+    let name = match prefix {
+        ORIGINAL_PROJECTOR => name.replace("linear_1", "0").replace("linear_2", "2"),
+        _ => name.to_owned(),
+    };
+    format!("{prefix}{name}")
+}
+
 /// Prefixes in the order in which they are tried: first the published files, then the module names of transformers since
 /// 4.52, then those of late version 5, which drop a level of the tower.
 fn prefixes(part: Part) -> &'static [&'static str] {
     match part {
-        Part::Decoder => &["language_model.model.", "model.language_model."],
+        Part::Decoder => &["language_model.model.", "model.language_model.", "model."],
         Part::Head => &["language_model.", ""],
         Part::Tower => &[
             "vision_tower.vision_model.",
             "model.vision_tower.vision_model.",
             "model.vision_tower.",
             "vision_tower.",
+            "vision_model.",
         ],
-        Part::Projector => &["multi_modal_projector.", "model.multi_modal_projector."],
+        Part::Projector => &[
+            "multi_modal_projector.",
+            "model.multi_modal_projector.",
+            ORIGINAL_PROJECTOR,
+        ],
     }
 }
 
@@ -59,7 +79,17 @@ impl HuggingFace {
     /// # Errors
     /// No safetensors file, a shard missing, a file damaged.
     pub fn open(folder: &Path) -> Result<Self> {
-        let paths = shard_paths(folder)?;
+        let (mut paths, mut bins) = (Vec::new(), Vec::new());
+        let original = Original::of(folder)?;
+        let tower = original.as_ref().map(|original| &*original.tower);
+        for part in [Some(folder), tower].into_iter().flatten() {
+            let pickled = pickled::paths(part);
+            match shard_paths(part) {
+                Err(_) if original.is_some() && !pickled.is_empty() => bins.extend(pickled),
+                shards => paths.extend(shards?),
+            }
+        }
+        let pickled = Pickled::open(&bins)?;
         for path in &paths {
             check_header(path)?;
         }
@@ -74,7 +104,8 @@ impl HuggingFace {
             ))
         })?;
         let title = folder.display().to_string();
-        Ok(Self::new(Tensors::Mapped(mapped), title, paths))
+        paths.extend(bins);
+        Ok(Self::new(Tensors::Mapped(mapped), pickled, title, paths))
     }
 
     /// Reads weights that are part of the binary.
@@ -83,18 +114,23 @@ impl HuggingFace {
     /// A damaged binary.
     pub fn embedded(bytes: &'static [u8]) -> Result<Self> {
         let tensors = Tensors::Embedded(SliceSafetensors::new(bytes)?);
-        Ok(Self::new(tensors, "the demo model".to_owned(), Vec::new()))
+        let title = "the demo model".to_owned();
+        Ok(Self::new(tensors, Pickled::open(&[])?, title, Vec::new()))
     }
 
-    fn new(tensors: Tensors, title: String, paths: Vec<PathBuf>) -> Self {
+    fn new(tensors: Tensors, pickled: Pickled, title: String, paths: Vec<PathBuf>) -> Self {
         let mut found = [""; 4];
         for (slot, part) in found.iter_mut().zip(Part::ALL) {
             let known = prefixes(part);
-            let has = |prefix: &&&str| tensors.get(&format!("{prefix}{}", probe(part))).is_ok();
+            let has = |prefix: &&&str| {
+                let name = full_name(prefix, probe(part));
+                tensors.get(&name).is_ok() || pickled.find(&name).is_some()
+            };
             *slot = known.iter().find(has).copied().unwrap_or(known[0]);
         }
         Self {
             tensors,
+            pickled,
             title,
             paths,
             prefixes: found,
@@ -117,11 +153,13 @@ impl Source for HuggingFace {
     }
 
     fn name(&self, part: Part, name: &str) -> String {
-        format!("{}{name}", self.prefixes[part as usize])
+        full_name(self.prefixes[part as usize], name)
     }
 
     fn find(&self, name: &str, _shape: &[usize]) -> Option<Stored> {
-        let view = self.tensors.get(name).ok()?;
+        let Ok(view) = self.tensors.get(name) else {
+            return self.pickled.find(name);
+        };
         let kind = match view.dtype() {
             Dtype::F32 => StoredKind::Float(DType::F32),
             Dtype::F16 => StoredKind::Float(DType::F16),
@@ -136,6 +174,11 @@ impl Source for HuggingFace {
     }
 
     fn float(&self, name: &str, _shape: &[usize], device: &Device) -> Result<Tensor> {
+        if self.tensors.get(name).is_err()
+            && let Some(tensor) = self.pickled.load(name)?
+        {
+            return Ok(tensor.to_device(device)?);
+        }
         Ok(match &self.tensors {
             Tensors::Mapped(files) => files.load(name, device)?,
             Tensors::Embedded(file) => file.load(name, device)?,
@@ -165,10 +208,12 @@ impl Source for HuggingFace {
             Tensors::Mapped(files) => files.tensors(),
             Tensors::Embedded(file) => file.tensors(),
         };
-        Inventory::count(tensors.iter().map(|(_, t)| {
+        let mapped = tensors.iter().map(|(_, t)| {
             let n = t.shape().iter().product::<usize>() as u64;
             (n, t.data().len() as u64, format!("{:?}", t.dtype()), true)
-        }))
+        });
+        let pickled = self.pickled.all().into_iter();
+        Inventory::count(mapped.chain(pickled.map(|(n, bytes, dtype)| (n, bytes, dtype, true))))
     }
 
     fn files(&self) -> Vec<PathBuf> {
