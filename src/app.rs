@@ -4,8 +4,8 @@
 //! asks for one run if any of them needs one. Nothing here computes or waits.
 
 mod dock;
-mod habits;
 mod exports;
+mod habits;
 mod keeper;
 mod layout;
 mod models;
@@ -16,8 +16,8 @@ mod remember;
 mod runs;
 mod selecting;
 mod sweeps;
-mod touring;
 mod tasks;
+mod touring;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,8 +45,8 @@ use crate::ui::interventions::InterventionsPanel;
 use crate::ui::legend_panel::LegendPanel;
 use crate::ui::lens_table::LensTable;
 use crate::ui::level_strip::{LevelStrip, slider_id};
-use crate::ui::palette::Palette;
 use crate::ui::models_window::ModelsWindow;
+use crate::ui::palette::Palette;
 use crate::ui::pane::Pane;
 use crate::ui::path_prompt::PathPrompt;
 use crate::ui::question::QuestionPanel;

@@ -53,9 +53,9 @@ pub mod theme;
 pub mod tool_strip;
 pub mod top_bar;
 pub mod tour_card;
+pub mod verify_window;
 mod word_curve;
 pub mod word_panel;
-pub mod verify_window;
 use crate::wording;
 
 use std::cell::RefCell;
