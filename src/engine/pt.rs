@@ -62,6 +62,8 @@ pub(super) fn tensor(bytes: &[u8], device: &Device) -> Result<Tensor, String> {
 /// Names and contents of an archive whose entries are stored as they are; `None` for any other file.
 fn entries(bytes: &[u8]) -> Option<Vec<(String, &[u8])>> {
     let end = bytes.windows(4).rposition(|w| w == b"PK\x05\x06")?;
+    // The record that ends an archive has 22 bytes.
+    bytes.get(end..end + 22)?;
     let (n, mut at) = (u16_at(bytes, end + 10)?, u32_at(bytes, end + 16)?);
     let mut entries = Vec::new();
     for _ in 0..n {

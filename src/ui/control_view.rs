@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_first_flipped_token_is_watched() {
-        let edited = forced(&[0.1, 0.0, 0.9], &[1, 9, 3]);
+        let edited = forced(&[0.1, 0.0001, 0.9], &[1, 9, 3]);
         let runs = vec![
             forced(&[0.9, 0.94, 0.9], &[1, 2, 3]),
             forced(&[0.9, 0.98, 0.9], &[1, 2, 3]),
