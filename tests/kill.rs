@@ -1,11 +1,7 @@
 //! `kill -9` at any moment leaves whole files: a child process saves without end and is killed, 50 times.
 
 #![cfg(all(feature = "gui", unix))]
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

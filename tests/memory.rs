@@ -118,7 +118,8 @@ fn one_run_at_a_time_gives_the_same() {
 
 #[test]
 fn a_model_that_does_not_fit_is_refused_and_others_go_on() {
-    let mut engine = engine(Some(need(600, ANSWER).weights() - 1));
+    let need = need(576, 0);
+    let mut engine = engine(Some(need.weights() + need.scratch - 1));
     let error = run(&mut engine, &session(false, ANSWER)).unwrap_err();
     let text = error.to_string();
     assert!(

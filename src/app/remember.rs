@@ -329,7 +329,7 @@ mod tests {
         memory.is_safe(&session);
         assert_eq!(memory.autosave(&session, 0.0), None);
         update(&mut session, Command::SetPrompt("Where?".to_owned()));
-        assert_eq!(memory.autosave(&session, 1.0), Some(MOMENT));
+        assert_eq!(memory.autosave(&session, 0.0), Some(MOMENT));
         assert_eq!(memory.autosave(&session, 2.0), None);
         drop(memory);
         // Its own number counts as gone: the process that had it before was another one.

@@ -39,8 +39,8 @@ pub struct MemoryNeed {
     pub scratch: u64,
 }
 
-/// Two chunks of logits, which the lens holds at once, as bytes.
-const LOGITS: u64 = 128 << 20;
+/// Logits that the lens holds at once: two chunks, of this many bytes at most.
+const LOGITS: u64 = 80 << 20;
 /// What a CUDA driver, its kernels and cuBLAS take.
 const DRIVER: u64 = 600 << 20;
 
@@ -176,14 +176,15 @@ fn scratch(text: &TextConfig, work: &Workload) -> u64 {
     let of_row = (q + 2 * kv + 3 * text.intermediate_size) as u64 + 4 * d;
     let activations = n * of_row * float;
     // The lens reads after the pass, so the two do not add up.
+    let logits = 2 * LOGITS.min(n * text.vocab_size as u64 * size_of::<f32>() as u64);
     if !work.is_card {
-        return activations.max(LOGITS);
+        return activations.max(logits);
     }
     let scores = 2 * text.num_attention_heads as u64 * n * n * float;
     let is_quantised = !matches!(work.numbers.maps, Maps::Float);
     let widest = 2 * text.intermediate_size as u64;
     let float_again = if is_quantised { widest * d * float } else { 0 };
-    (activations + scores + float_again).max(LOGITS) + DRIVER
+    (activations + scores + float_again).max(logits) + DRIVER
 }
 
 /// What a number of a map takes, for people: `q8_0` has 8.5 bits.

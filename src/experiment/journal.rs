@@ -179,7 +179,7 @@ mod tests {
         }
         std::fs::write(
             &path,
-            &longer[..longer.len() - 30]
+            longer[..longer.len() - 30]
                 .iter()
                 .map(|b| if *b == b'4' { b'{' } else { *b })
                 .collect::<Vec<_>>(),

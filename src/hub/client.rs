@@ -31,10 +31,7 @@ impl<'a> Client<'a> {
             .timeout_recv_response(Some(Duration::from_secs(60)))
             .user_agent(concat!("patchglass/", env!("CARGO_PKG_VERSION")));
         let is_here = |name: &&str| hub.host().starts_with(*name);
-        if ["127.0.0.1", "localhost", "[::1]"]
-            .iter()
-            .any(|n| is_here(&n))
-        {
+        if ["127.0.0.1", "localhost", "[::1]"].iter().any(is_here) {
             config = config.proxy(None);
         }
         Self {

@@ -10,8 +10,8 @@ use super::rows::{Reading, best, read_rows, read_rows_here};
 use crate::error::Result;
 use crate::model::{Llama, Norms, RowNorms, Tokenizer, row_norms};
 
-/// Logits that are held at once, as numbers (64 MB in f32).
-const CHUNK: usize = 16 << 20;
+/// Logits that are held at once, as numbers (80 MB in f32): all patches of LLaVA-1.5 at a level.
+const CHUNK: usize = 20 << 20;
 
 /// A level that is being read; a card may still be at it.
 pub struct LevelReading {
@@ -35,7 +35,7 @@ pub fn start_level(
     let mut chunks = Vec::new();
     let mut start = 0;
     while start < n {
-        let rows = chunk_rows(llama.vocab_size()).min(n - start);
+        let rows = chunk_rows(n, llama.vocab_size()).min(n - start);
         let normed = llama.final_norm(&resid.narrow(0, start, rows)?)?;
         chunks.push(read_rows(&llama.unembed(&normed)?, n_words, top_k)?);
         start += rows;
@@ -80,9 +80,10 @@ fn relative_change(row: &RowNorms) -> f32 {
     }
 }
 
-/// Rows whose logits are held at once.
-pub(super) fn chunk_rows(vocab: usize) -> usize {
-    (CHUNK / vocab.max(1)).max(1)
+/// Rows of a chunk; chunks are of about one size, for a few rows cost almost as much as many.
+pub(super) fn chunk_rows(n: usize, vocab: usize) -> usize {
+    let n_chunks = (n * vocab).div_ceil(CHUNK).max(1);
+    n.div_ceil(n_chunks).max(1)
 }
 
 /// The `k` best candidates of a row of logits, `[vocab]`, with probabilities over the whole vocabulary.

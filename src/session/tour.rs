@@ -337,7 +337,7 @@ mod tests {
         let Command::AddIntervention(Intervention::Ablation(random)) = &commands[14] else {
             panic!("{:?}", commands[14])
         };
-        assert_eq!(random.patches.to_string(), "r0c1, r1c0-r1c1");
+        assert_eq!(random.patches, "r0c1, r1c0-r1c1".parse().unwrap());
     }
 
     #[test]

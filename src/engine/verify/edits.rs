@@ -65,7 +65,7 @@ pub(super) fn random(trace: &Trace, seed: u64) -> Vec<Intervention> {
         name: None,
     };
     let mut rows = vec![Intervention::AttentionKnockout(knockout)];
-    if seed % 3 != 0 {
+    if !seed.is_multiple_of(3) {
         rows.push(Intervention::Ablation(ablation));
     }
     rows

@@ -106,7 +106,7 @@ fn a_spoiled_checkpoint_differs_from_what_was_recorded() {
     assert_eq!(outcomes(&found, "Recorded numbers"), [Outcome::Passed; 4]);
     // One exponent bit of some weights in the middle of the file.
     let mut bytes = demo::WEIGHTS.to_vec();
-    let middle = bytes.len() / 2 | 1;
+    let middle = (bytes.len() / 2) | 1;
     for at in (middle..middle + 20_000).step_by(2) {
         bytes[at] ^= 0x04;
     }
