@@ -122,8 +122,9 @@ impl Engine {
         }
         let checkpoint = checkpoint(source)?;
         // What cannot be loaded leaves alone what is there.
+        let description = Description::of(&checkpoint)?;
         let inventory = Inventory::of(&checkpoint)?;
-        self.check_model(&Description::of(&checkpoint)?, &inventory)?;
+        self.check_model(&description, &inventory)?;
         // Two large models may not fit at once: the old one goes first, with everything made by it.
         (self.model, self.picture) = (None, None);
         (self.prefix, self.clean, self.edited) = (None, None, None);
