@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::spec::{HeadMap, Readout};
@@ -285,22 +286,33 @@ fn sum_of(rows: &[&[f32]], n: usize) -> Vec<f64> {
 /// Kullback-Leibler divergence of two distributions over the vocabulary, from their logits: Σ p (ln p − ln q), in nats.
 pub fn divergence(clean: &[f32], edited: &[f32]) -> f32 {
     let (a, b) = (log_sum_exp(clean), log_sum_exp(edited));
-    let terms = clean.iter().zip(edited).map(|(x, y)| {
+    let term = |(x, y): (&f32, &f32)| {
         let (p, q) = (f64::from(*x) - a, f64::from(*y) - b);
         if p == f64::NEG_INFINITY {
             0.0
         } else {
             p.exp() * (p - q)
         }
-    });
-    terms.sum::<f64>().max(0.0) as f32
+    };
+    let tasks = clean.par_chunks(TASK).zip(edited.par_chunks(TASK));
+    let sum = in_order(tasks.map(|(x, y)| x.iter().zip(y).map(term).sum()));
+    sum.max(0.0) as f32
 }
 
 /// The logarithm of the sum of the exponentials.
 pub fn log_sum_exp(logits: &[f32]) -> f64 {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|x| f64::from(x - max).exp()).sum();
+    let tasks = logits.par_chunks(TASK);
+    let sum = in_order(tasks.map(|x| x.iter().map(|x| f64::from(x - max).exp()).sum()));
     f64::from(max) + sum.ln()
+}
+
+/// Numbers that one task sums: every edited run waits for the sums over its vocabulary.
+const TASK: usize = 4096;
+
+/// Sums of tasks, added in their order, so that the result is the same however they were shared out.
+fn in_order(sums: impl IndexedParallelIterator<Item = f64>) -> f64 {
+    sums.collect::<Vec<_>>().into_iter().sum()
 }
 
 #[cfg(test)]
