@@ -17,6 +17,7 @@
 //! | [`hub`] | the Hugging Face cache, and downloads into it when asked: the only place that speaks to a network |
 //! | [`index`] | patches, levels, blocks, heads, token sets: symbolic until they meet a layout |
 //! | [`spec`] | what a run depends on, as plain data: [`spec::Experiment`], its interventions, sweeps |
+//! | [`tensor`] | tensors wherever they lie: on candle's devices, or on a card that candle cannot reach |
 //! | [`model`] | CLIP tower, projector, LLaMA decoder with hook points; config, weights (float, quantised, GGUF), tokenizer, pictures |
 //! | [`masks`] | masks of objects (COCO, polygons, run lengths) and the patches that they lie on |
 //! | [`lens`] | residual rows to words: top-k, entropy, probability of a word |
@@ -102,6 +103,7 @@ pub mod model;
 pub mod render;
 pub mod session;
 pub mod spec;
+pub mod tensor;
 #[cfg(feature = "gui")]
 pub mod ui;
 pub mod wording;

@@ -20,7 +20,6 @@ mod random_model;
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device};
 use patchglass::engine::protocol::{DeviceChoice, RunId};
 use patchglass::engine::trace::Trace;
 use patchglass::engine::{Engine, EngineOptions, Named};
@@ -30,6 +29,7 @@ use patchglass::session::Session;
 use patchglass::spec::{
     Decode, Erase, Experiment, Intervention, ModelSource, PictureSource, Scale, Steer, WordVector,
 };
+use patchglass::tensor::{DType, Device};
 use random_model::{Draw, RandomModel};
 
 fn engine(whole_runs: bool) -> Engine {

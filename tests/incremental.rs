@@ -17,7 +17,6 @@ mod golden;
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod random_model;
 
-use candle_core::{DType, Device, Tensor};
 use patchglass::engine::plan::Plan;
 use patchglass::engine::protocol::{DTypeChoice, DeviceChoice, RunId};
 use patchglass::engine::trace::Trace;
@@ -27,6 +26,7 @@ use patchglass::model::hooks::{HookPoint, HookSite, Hooks};
 use patchglass::model::{Base, KvCache, Llava};
 use patchglass::session::Session;
 use patchglass::spec::{Experiment, Intervention};
+use patchglass::tensor::{DType, Device, Tensor};
 use random_model::{Draw, RandomModel};
 
 /// f32 on the CPU; with `PATCHGLASS_TEST_DEVICE=cuda` f16 on the card (in a build with the feature `cuda`).

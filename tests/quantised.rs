@@ -142,7 +142,7 @@ fn relative_error(a: &[f32], b: &[f32]) -> f64 {
 /// What is estimated is what is there: every byte of maps and embeddings, in every type, tied and untied.
 #[test]
 fn the_estimate_of_the_weights_is_exact() {
-    let device = candle_core::Device::Cpu;
+    let device = patchglass::tensor::Device::Cpu;
     let golden = |name: &str| ModelSource::Folder(golden::folder().join("checkpoints").join(name));
     let sources = [
         ModelSource::Demo,
@@ -156,7 +156,7 @@ fn the_estimate_of_the_weights_is_exact() {
         let stored = Inventory::of(&files).unwrap();
         for maps in [Maps::Float, Maps::Q8_0, Maps::Q4K] {
             let numbers = Numbers {
-                float: candle_core::DType::F32,
+                float: patchglass::tensor::DType::F32,
                 maps,
             };
             let work = Workload {
@@ -323,9 +323,9 @@ fn a_load_that_is_stopped_leaves_nothing() {
     let place = Place::new();
     let files = checkpoint(&ModelSource::Folder(place.at("model"))).unwrap();
     let options = patchglass::model::LoadOptions {
-        device: candle_core::Device::Cpu,
+        device: patchglass::tensor::Device::Cpu,
         numbers: Numbers {
-            float: candle_core::DType::F32,
+            float: patchglass::tensor::DType::F32,
             maps: Maps::Q8_0,
         },
         cache: Some(place.at("cache")),

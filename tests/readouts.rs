@@ -20,13 +20,13 @@ mod random_model;
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
 use patchglass::engine::protocol::RunId;
 use patchglass::engine::trace::{RunReadout, Trace};
 use patchglass::engine::{CacheFolder, Engine, EngineOptions, Named};
 use patchglass::model::{Llava, LoadOptions};
 use patchglass::session::Session;
 use patchglass::spec::{Experiment, Intervention, Readout};
+use patchglass::tensor::{DType, Device, Tensor};
 use random_model::{Draw, RandomModel};
 
 fn engine(whole_runs: bool) -> Engine {

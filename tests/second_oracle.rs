@@ -24,7 +24,12 @@ fn demo_folder() -> PathBuf {
 }
 
 fn load() -> (Llava, VarBuilder<'static>) {
-    let model = Llava::load_demo(&Device::Cpu, DType::F32, &mut |_| Ok(())).unwrap();
+    let model = Llava::load_demo(
+        &patchglass::tensor::Device::Cpu,
+        DType::F32,
+        &mut |_| Ok(()),
+    )
+    .unwrap();
     let tensors =
         candle_core::safetensors::load(demo_folder().join("model.safetensors"), &Device::Cpu)
             .unwrap();
@@ -91,7 +96,7 @@ fn visual_tokens_agree_with_candles_clip() {
         &linear(&features, "linear_1").gelu_erf().unwrap(),
         "linear_2",
     );
-    let error = relative_error(&model.encode(&input).unwrap(), &theirs);
+    let error = relative_error(&model.encode(&input).unwrap().candle().unwrap(), &theirs);
     println!("relative error of the visual tokens: {error:.1e}");
     assert!(error < 1e-5);
 }
@@ -140,7 +145,7 @@ fn the_decoder_agrees_with_candles_llama() {
             .unwrap()
             .get(0)
             .unwrap();
-        let error = relative_error(&logits, &expected);
+        let error = relative_error(&logits.candle().unwrap(), &expected);
         println!("relative error of the logits at position {position}: {error:.1e}");
         assert!(error < 1e-5);
         position += ids.len();
@@ -159,8 +164,8 @@ impl Hooks for Everything {
         &mut self,
         at: HookPoint,
         first_pos: usize,
-        x: Tensor,
-    ) -> patchglass::error::Result<Tensor> {
+        x: patchglass::tensor::Tensor,
+    ) -> patchglass::error::Result<patchglass::tensor::Tensor> {
         assert_eq!(first_pos, 0);
         assert!(self.0.insert(at), "{at} is visited twice");
         Ok(x)
@@ -169,12 +174,18 @@ impl Hooks for Everything {
 
 #[test]
 fn every_hook_point_is_visited_once_and_looking_changes_only_rounding() {
-    let model = Llava::load_demo(&Device::Cpu, DType::F32, &mut |_| Ok(())).unwrap();
+    let model = Llava::load_demo(
+        &patchglass::tensor::Device::Cpu,
+        DType::F32,
+        &mut |_| Ok(()),
+    )
+    .unwrap();
     let n_layers = model.facts.n_layers;
     let x = model.llama.embed(&[1, 300, 301, 302]).unwrap();
     let pass = |hooks: &mut dyn Hooks| {
         let mut cache = KvCache::new(n_layers);
-        model.llama.forward(x.clone(), &mut cache, hooks).unwrap()
+        let rows = model.llama.forward(x.clone(), &mut cache, hooks);
+        rows.unwrap().candle().unwrap()
     };
     let mut everything = Everything(HashSet::new());
     // Points that nobody looks at are fused, so the two ways differ by rounding.

@@ -21,7 +21,6 @@ mod random_model;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
 use golden::Deaf;
 use patchglass::engine::protocol::{DeviceChoice, RunId};
 use patchglass::engine::study::{Question, Study};
@@ -35,6 +34,7 @@ use patchglass::spec::{
     Ablation, AttentionKnockout, Crop, Experiment, Intervention, ModelSource, PictureSource,
     Replacement,
 };
+use patchglass::tensor::{Device, Tensor};
 use random_model::{Draw, RandomModel};
 
 const MOST: usize = 6;
@@ -253,8 +253,16 @@ fn the_lens_is_the_engines() {
 }
 
 fn dot(a: &Tensor, b: &Tensor) -> f64 {
-    let sum = (a * b).unwrap().to_dtype(candle_core::DType::F64).unwrap();
-    sum.sum_all().unwrap().to_scalar().unwrap()
+    let sum = (a * b)
+        .unwrap()
+        .to_dtype(patchglass::tensor::DType::F64)
+        .unwrap();
+    sum.candle()
+        .unwrap()
+        .sum_all()
+        .unwrap()
+        .to_scalar()
+        .unwrap()
 }
 
 #[test]
@@ -265,7 +273,7 @@ fn gradients_are_slopes_of_the_models_own_logits() {
         let llava = patchglass::model::Llava::load(
             model.folder.path(),
             &Device::Cpu,
-            candle_core::DType::F32,
+            patchglass::tensor::DType::F32,
             &mut |_| Ok(()),
         )
         .unwrap();

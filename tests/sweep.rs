@@ -20,7 +20,6 @@ mod random_model;
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
 use golden::Deaf;
 use patchglass::engine::protocol::{DTypeChoice, DeviceChoice, Event, Monitor, RunId, RunSpec};
 use patchglass::engine::sweep::{Effect, Sweep, Unit};
@@ -34,6 +33,7 @@ use patchglass::session::Session;
 use patchglass::spec::{
     Ablation, AttentionKnockout, Experiment, Intervention, Replacement, SweepOver, SweepSpec,
 };
+use patchglass::tensor::{DType, Device, Tensor};
 use random_model::{Draw, RandomModel};
 
 /// f32 on the CPU; with `PATCHGLASS_TEST_DEVICE=cuda` f16 on the card (in a build with the feature `cuda`).
@@ -147,7 +147,7 @@ impl Slow {
     fn new(random: &RandomModel, experiment: &Experiment, pixels: &[f32], answer: &[u32]) -> Self {
         let folder = random.folder.path();
         let (device, dtype) = match on_card() {
-            true => (Device::new_cuda(0).unwrap(), DType::F16),
+            true => (candle_core::Device::new_cuda(0).unwrap().into(), DType::F16),
             false => (Device::Cpu, DType::F32),
         };
         let model = Llava::load(folder, &device, dtype, &mut |_| Ok(())).unwrap();

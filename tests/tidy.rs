@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// A word in the source, and the only places under `src/` that may say it.
 const WORDS: &[(&str, &[&str])] = &[
-    ("candle_", &["model/", "intervene/", "lens/", "engine/"]),
+    ("candle_", &["tensor/", "model/", "engine/"]),
     ("egui", &["ui/", "render/", "app/", "app.rs", "dialogs.rs"]),
     ("wgpu::", &["ui/image_grid", "render/", "app/", "app.rs"]),
     (
@@ -125,6 +125,23 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "spec",
         &[
+            "masks",
+            "model",
+            "lens",
+            "intervene",
+            "engine",
+            "session",
+            "ui",
+            "render",
+            "app",
+            "cli",
+        ],
+    ),
+    (
+        "tensor",
+        &[
+            "index",
+            "spec",
             "masks",
             "model",
             "lens",

@@ -1,7 +1,7 @@
 //! How much memory the engine may take, and what that leaves room for. Arithmetic on estimates (`memory`): it neither
 //! measures what is taken nor lets anything go.
 
-use candle_core::Device;
+use crate::tensor::Device;
 
 use super::free_memory::free_memory;
 use super::memory::MemoryNeed;

@@ -1,10 +1,10 @@
 //! Which device and number type a build has, by the words of the command line.
 
 #[cfg(feature = "cuda")]
-use candle_core::Tensor;
+use crate::tensor::Tensor;
+use crate::tensor::{DType, Device};
 #[cfg(feature = "cuda")]
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{DType, Device};
 
 use super::protocol::{DTypeChoice, DeviceChoice};
 use crate::error::{Error, Result};
@@ -116,7 +116,7 @@ pub fn warm_up(
     let is_quantised = matches!(numbers.maps, Maps::Q8_0 | Maps::Q4K);
     let block = Tensor::zeros((1, 32), DType::F32, device)?;
     let block = || QTensor::quantize(&block, GgmlDType::Q8_0)?.dequantize_f16(device);
-    type Step<'a> = Box<dyn Fn() -> candle_core::Result<()> + 'a>;
+    type Step<'a> = Box<dyn Fn() -> crate::tensor::Result<()> + 'a>;
     let steps: [Step<'_>; 8] = [
         Box::new(|| crate::model::cuda::load_kernels(cuda)),
         Box::new(|| x.to_dtype(dtype)?.to_dtype(DType::F32).map(drop)),
@@ -143,12 +143,14 @@ fn metal() -> Result<Device> {
             "--device metal: this build has no Metal; build on macOS with `cargo build --release --features metal`, or use --device cpu",
         ));
     }
-    Device::new_metal(0).map_err(|e| {
-        Error::input(format!(
-            "--device metal cannot be opened: {}; use --device cpu",
-            first_line(&e)
-        ))
-    })
+    candle_core::Device::new_metal(0)
+        .map(Device::from)
+        .map_err(|e| {
+            Error::input(format!(
+                "--device metal cannot be opened: {}; use --device cpu",
+                first_line(&e)
+            ))
+        })
 }
 
 fn first_line(error: &candle_core::Error) -> String {

@@ -1,6 +1,6 @@
 //! The tensors of the contract's dump, as plain numbers: pixels, visual tokens, residual stream, logits, patterns.
 
-use candle_core::{DType, Tensor};
+use crate::tensor::{DType, Tensor};
 
 use super::run::Engine;
 use super::state::RunState;

@@ -1,6 +1,6 @@
 //! What memory the machine and its card have free now.
 
-use candle_core::Device;
+use crate::tensor::Device;
 
 /// Bytes that a model on this device can still take; `None` where the system does not say.
 pub fn free_memory(device: &Device) -> Option<u64> {
@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn the_machine_says_what_is_free() {
         if sysinfo::IS_SUPPORTED_SYSTEM {
-            let free = super::free_memory(&candle_core::Device::Cpu).unwrap();
+            let free = super::free_memory(&crate::tensor::Device::Cpu).unwrap();
             assert!((1 << 20..1 << 50).contains(&free), "{free} bytes");
         }
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use crate::tensor::{DType, Tensor};
 
 use super::insight::{Attention, Attribution, Inside};
 use super::state::{CancelCheck, RunState, Watch};
@@ -61,7 +61,7 @@ impl Hooks for Knockouts<'_> {
         &mut self,
         layer: usize,
         pass: (usize, usize, usize),
-        device: &candle_core::Device,
+        device: &crate::tensor::Device,
     ) -> Result<Option<Tensor>> {
         self.0.blocked(layer, pass, device)
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{DType, Tensor};
+use crate::tensor::{DType, Tensor};
 
 use super::job::ms;
 use super::protocol::{Event, Monitor, RunId, Stage};

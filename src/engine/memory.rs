@@ -194,7 +194,7 @@ pub fn bits_per_weight(dtype: GgmlDType) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::DType;
+    use crate::tensor::DType;
 
     use super::*;
 

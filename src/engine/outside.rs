@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use crate::tensor::{DType, Device, Tensor};
 
 use super::picture::{self, FileStamp};
 use super::protocol::{Monitor, RunSpec, Stage};
@@ -97,18 +97,18 @@ pub(super) fn load_vector(
         ))
     };
     if pt::is_zip(&bytes) {
-        let numbers = pt::tensor(&bytes, device).map_err(bad)?;
+        let numbers = pt::tensor(&bytes).map_err(bad)?;
         return match numbers.elem_count() {
-            n if n == d_model => Ok(numbers.to_dtype(dtype)?),
+            n if n == d_model => Ok(Tensor::put(numbers.to_dtype(dtype)?, device)?),
             n => Err(bad(format!("its tensor has {n} numbers"))),
         };
     }
-    let tensors = candle_core::safetensors::load_buffer(&bytes, device)
+    let tensors = candle_core::safetensors::load_buffer(&bytes, &candle_core::Device::Cpu)
         .map_err(|e| bad(format!("not a safetensors file ({e})")))?;
     let mut tensors = tensors.into_values();
     match (tensors.next(), tensors.next()) {
         (Some(tensor), None) if tensor.elem_count() == d_model && tensor.dtype().is_float() => {
-            Ok(tensor.flatten_all()?.to_dtype(dtype)?)
+            Ok(Tensor::put(tensor.flatten_all()?.to_dtype(dtype)?, device)?)
         }
         (Some(tensor), None) => Err(bad(format!(
             "its tensor is {:?} {:?}",

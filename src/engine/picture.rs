@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use super::trace::SeenPicture;
 use crate::demo;

@@ -1,6 +1,6 @@
 //! Where a model could run on this machine, and how much memory is free there.
 
-use candle_core::Device;
+use crate::tensor::Device;
 
 use super::device;
 use super::free_memory::free_memory;

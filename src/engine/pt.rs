@@ -28,7 +28,7 @@ pub(super) fn is_zip(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// Why it is no such file, in words that follow its name.
-pub(super) fn tensor(bytes: &[u8], device: &Device) -> Result<Tensor, String> {
+pub(super) fn tensor(bytes: &[u8]) -> Result<Tensor, String> {
     let entries = entries(bytes).ok_or_else(|| format!("not a whole zip archive; {WANTED}"))?;
     let find = |ending: &str| {
         let mut found = entries.iter().filter(|(name, _)| name.ends_with(ending));
@@ -54,7 +54,7 @@ pub(super) fn tensor(bytes: &[u8], device: &Device) -> Result<Tensor, String> {
     if n * dtype.size_in_bytes() != data.len() {
         return Err(format!("its numbers are cut off; {WANTED}"));
     }
-    Tensor::from_raw_buffer(data, *dtype, &[n], device)
+    Tensor::from_raw_buffer(data, *dtype, &[n], &Device::Cpu)
         .and_then(|tensor| tensor.to_dtype(DType::F32))
         .map_err(|e| e.to_string())
 }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn numbers(bytes: &[u8]) -> Result<Vec<f32>, String> {
-        tensor(bytes, &Device::Cpu).map(|tensor| tensor.to_vec1().unwrap())
+        tensor(bytes).map(|tensor| tensor.to_vec1().unwrap())
     }
 
     fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {

@@ -14,7 +14,7 @@ mod sweep;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::Device;
+use crate::tensor::Device;
 
 use super::budget::Budget;
 use super::checkpoint::{CacheFolder, checkpoint};
@@ -74,7 +74,7 @@ pub struct Engine {
     /// At most one of each kind.
     pub(super) sweeps: Vec<sweep::KeptSweep>,
     /// Norms of the input embeddings of the model that is loaded.
-    pub(super) embedding_norms: Option<candle_core::Tensor>,
+    pub(super) embedding_norms: Option<crate::tensor::Tensor>,
 }
 
 impl Engine {

@@ -9,7 +9,7 @@ mod step;
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use crate::tensor::{Device, Tensor};
 
 pub(super) use self::step::CancelCheck;
 use self::step::StepRecorder;
@@ -294,7 +294,7 @@ impl RunState {
             return Ok(());
         }
         let rows = longer.resid.iter().map(|x| x.narrow(0, 0, n));
-        self.resid = rows.collect::<candle_core::Result<_>>()?;
+        self.resid = rows.collect::<crate::tensor::Result<_>>()?;
         self.prompt_cache = longer.prompt_cache.first(n)?;
         self.cache = self.prompt_cache.clone();
         Ok(())

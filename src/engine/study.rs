@@ -12,7 +12,7 @@ mod seen;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use crate::tensor::{DType, Device, Tensor};
 
 pub use self::edited::Edited;
 pub use self::gradients::Attribution;

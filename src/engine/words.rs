@@ -1,7 +1,7 @@
 //! What stands for a word in the residual stream: a row of the unembedding or of the embeddings, or what the model makes
 //! of the word alone.
 
-use candle_core::{DType, Tensor};
+use crate::tensor::{DType, Tensor};
 
 use crate::error::{Error, Result};
 use crate::model::hooks::{HookPoint, HookSite, Hooks};

@@ -2,7 +2,7 @@
 //!
 //! It acts where the picture's rows pass by, in the prefill; generated tokens see it through keys and values.
 
-use candle_core::{D, DType, Tensor};
+use crate::tensor::{D, DType, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use rand_distr::{Distribution as _, StandardNormal};

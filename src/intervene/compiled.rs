@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use candle_core::{Device, Tensor};
+use crate::tensor::{Device, Tensor};
 
 use super::ablation::{self, CompiledAblation, Donor};
 use super::attention_knockout::{self, CompiledKnockout};

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use candle_core::{Device, Tensor};
+use crate::tensor::{Device, Tensor};
 
 use super::attention_knockout::{self, CompiledKnockout};
 use super::compiled::Target;

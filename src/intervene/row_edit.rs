@@ -2,7 +2,7 @@
 //!
 //! They act wherever a row of their set passes by, generated tokens included. What stands for a word is handed in.
 
-use candle_core::{D, DType, Tensor};
+use crate::tensor::{D, DType, Tensor};
 
 use crate::error::Result;
 use crate::index::{TokenLayout, TokenSet};
@@ -94,7 +94,7 @@ fn unit(direction: &Tensor) -> Result<Tensor> {
 mod tests {
     use super::*;
     use crate::index::PatchGrid;
-    use candle_core::Device;
+    use crate::tensor::Device;
 
     fn random(shape: &[usize]) -> Tensor {
         Tensor::randn(0f32, 4.0, shape, &Device::Cpu).unwrap()

@@ -2,7 +2,7 @@
 //!
 //! At the first levels, where the stream still lies among the embeddings, it is clearer than the logit lens.
 
-use candle_core::{D, DType, Tensor};
+use crate::tensor::{D, DType, Tensor};
 use rayon::prelude::*;
 
 use super::logit_lens::chunk_rows;
@@ -40,7 +40,7 @@ pub fn cosine_level(
     n_words: usize,
 ) -> Result<LevelReadout> {
     let n = resid.dim(0)?;
-    let norms = norms.clamp(f32::MIN_POSITIVE, f32::MAX)?.unsqueeze(0)?;
+    let norms = norms.maximum(f64::from(f32::MIN_POSITIVE))?.unsqueeze(0)?;
     let mut out = LevelReadout::default();
     let mut start = 0;
     while start < n {
@@ -61,7 +61,7 @@ fn cosines(llama: &Llama, resid: &Tensor, norms: &Tensor) -> Result<Tensor> {
     let x = resid.to_dtype(DType::F32)?;
     let length = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
     // Of length 1 before the product: a few rows of LLaMA are so long that f16 would run over.
-    let unit = x.broadcast_div(&length.clamp(f32::MIN_POSITIVE, f32::MAX)?)?;
+    let unit = x.broadcast_div(&length.maximum(f64::from(f32::MIN_POSITIVE))?)?;
     let products = llama.embedding_products(&unit.to_dtype(resid.dtype())?)?;
     Ok(products.broadcast_div(norms)?)
 }

@@ -3,7 +3,7 @@
 //! Σ p (ln p − ln q) over the whole vocabulary, p of the first row and q of the second; the rows are those of one patch
 //! in two runs. Full logits exist for a chunk of rows at a time.
 
-use candle_core::{D, Tensor};
+use crate::tensor::{D, Tensor};
 use rayon::prelude::*;
 
 use super::logit_lens::chunk_rows;
@@ -50,7 +50,7 @@ fn here(a: &Tensor, b: &Tensor) -> Result<Vec<f32>> {
 
 /// The same where the logits are.
 fn there(a: &Tensor, b: &Tensor) -> Result<Vec<f32>> {
-    let log_softmax = |x: &Tensor| -> candle_core::Result<Tensor> {
+    let log_softmax = |x: &Tensor| -> crate::tensor::Result<Tensor> {
         let x = x.broadcast_sub(&x.max_keepdim(D::Minus1)?)?;
         x.broadcast_sub(&x.exp()?.sum_keepdim(D::Minus1)?.log()?)
     };
@@ -97,7 +97,7 @@ fn log_sum_exp(row: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
+    use crate::tensor::Device;
 
     use super::*;
 

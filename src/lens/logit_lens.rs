@@ -3,7 +3,7 @@
 //! At level `n_layers` this is the model's own output. One level is read at a time, in chunks of rows, so that the
 //! full logits of all levels never exist together.
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use super::readout::{LevelReadout, TokenScore};
 use super::rows::{Reading, best, read_rows, read_rows_here};

@@ -1,7 +1,7 @@
 //! Rows of logits: log-sum-exp, entropy and the k best, on the device that holds them where it has a kernel for that, else
 //! on the CPU, row by row in parallel.
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 use rayon::prelude::*;
 
 use crate::error::Result;

@@ -1,6 +1,6 @@
 //! How alike residual rows are: the cosine of each with one of them. No norm layer, no words.
 
-use candle_core::{DType, Tensor};
+use crate::tensor::{DType, Tensor};
 
 use crate::error::Result;
 
@@ -21,7 +21,7 @@ pub fn cosines(resid: &Tensor, patch_idx: usize) -> Result<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use crate::tensor::Device;
 
     #[test]
     fn a_row_is_most_like_itself() {

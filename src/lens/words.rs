@@ -1,6 +1,6 @@
 //! Some words in rows that were read before: log-probability from the kept log-sum-exp, and the rank.
 
-use candle_core::{DType, Tensor};
+use crate::tensor::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::logit_lens::chunk_rows;
@@ -81,7 +81,7 @@ fn ranks_there(logits: &Tensor, id: usize, n_words: usize) -> Result<Vec<u32>> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
+    use crate::tensor::Device;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! Activation functions by the names that checkpoints use (`ACT2FN` of transformers).
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 use serde::Deserialize;
 
 use super::ops;

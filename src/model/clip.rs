@@ -2,7 +2,7 @@
 //!
 //! Blocks above the feature layer and `post_layernorm` are never needed and never loaded.
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use super::config::VisionConfig;
 use super::linear::Linear;
@@ -52,12 +52,7 @@ impl LayerNorm {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(candle_nn::ops::layer_norm(
-            &x.contiguous()?,
-            &self.weight,
-            &self.bias,
-            self.eps,
-        )?)
+        Ok(ops::layer_norm(x, &self.weight, &self.bias, self.eps)?)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use candle_core::{Device, Tensor};
+use crate::tensor::{Device, Tensor};
 
 use crate::error::Result;
 

@@ -2,7 +2,7 @@
 //!
 //! It only appends. Cloning is cheap: tensors are shared, so of clones that have room only one may be appended to.
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use super::ops;
 use crate::error::Result;
@@ -79,7 +79,7 @@ impl KvCache {
     ///
     /// # Errors
     /// What `f` meets.
-    pub fn map(&self, f: &dyn Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
+    pub fn map(&self, f: &dyn Fn(&Tensor) -> crate::tensor::Result<Tensor>) -> Result<Self> {
         let both = |(k, v): &(Tensor, Tensor)| Ok((f(k)?, f(v)?));
         let blocks = self.blocks.iter().map(|block| block.as_ref().map(both));
         Ok(Self {
@@ -95,7 +95,7 @@ impl KvCache {
 
     /// Keys and values of some of the sequences that lie side by side here, in the order of `wanted`.
     pub(super) fn pick(&self, n_sequences: usize, wanted: &[usize]) -> Result<Self> {
-        let pick = |x: &Tensor| -> candle_core::Result<Tensor> {
+        let pick = |x: &Tensor| -> crate::tensor::Result<Tensor> {
             let n_heads = x.dim(0)? / n_sequences.max(1);
             let heads = wanted
                 .iter()
@@ -203,7 +203,7 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
+    use crate::tensor::Device;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! A linear map as checkpoints store it, or quantised. It does not know where in the network it stands.
 
-use candle_core::{D, Tensor};
+use crate::tensor::{D, Tensor};
 
 use super::matrix::Matrix;
 use super::ops;

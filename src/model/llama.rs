@@ -9,7 +9,7 @@ mod inside;
 mod many;
 mod reverse;
 
-use candle_core::{DType, Device, Tensor};
+use crate::tensor::{DType, Device, Tensor};
 
 pub use self::batch::SideBySide;
 use self::block::{Block, Positions};

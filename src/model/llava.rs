@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use crate::tensor::{Device, Tensor};
 
 use super::clip::VisionTower;
 use super::config::Config;
@@ -224,7 +224,7 @@ fn without_cache(device: &Device, numbers: Numbers) -> LoadOptions {
 
 /// `CPU`, `CUDA 0`, `Metal`.
 pub(crate) fn device_name(device: &Device) -> String {
-    match device.location() {
+    match device.candle().location() {
         candle_core::DeviceLocation::Cpu => "CPU".to_owned(),
         candle_core::DeviceLocation::Cuda { gpu_id } => format!("CUDA {gpu_id}"),
         candle_core::DeviceLocation::Metal { .. } => "Metal".to_owned(),

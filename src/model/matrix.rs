@@ -8,8 +8,8 @@
 
 use std::sync::Arc;
 
+use crate::tensor::{DType, Device, Tensor};
 use candle_core::quantized::QTensor;
-use candle_core::{DType, Device, Tensor};
 
 use super::numbers::{self, Maps, Numbers};
 use super::ops;
@@ -80,7 +80,7 @@ impl Matrix {
         let ids = Tensor::new(ids, &self.device())?;
         let rows = match self {
             Self::Float(weight) => weight.index_select(&ids, 0)?,
-            Self::Quantised(weight) => weight.embedding(&ids)?,
+            Self::Quantised(weight) => weight.embedding(&ids.candle()?)?.into(),
         };
         Ok(rows.to_dtype(dtype)?)
     }
@@ -117,7 +117,7 @@ impl Matrix {
     /// Whether both are one in memory.
     pub fn shares(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Float(a), Self::Float(b)) => a.id() == b.id(),
+            (Self::Float(a), Self::Float(b)) => a.is(b),
             (Self::Quantised(a), Self::Quantised(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
@@ -126,7 +126,7 @@ impl Matrix {
     pub fn device(&self) -> Device {
         match self {
             Self::Float(weight) => weight.device().clone(),
-            Self::Quantised(weight) => weight.device(),
+            Self::Quantised(weight) => weight.device().into(),
         }
     }
 
@@ -152,17 +152,17 @@ fn through_blocks(x: &Tensor, weight: &QTensor) -> Result<Option<Tensor>> {
     let (n, n_in) = x.dims2()?;
     if x.device().is_cpu() {
         let x = x.to_dtype(DType::F32)?;
-        return Ok(Some(ops::quantised_product(&x, weight)?));
+        return Ok(Some(ops::quantised_product(&x.candle()?, weight)?.into()));
     }
     // The kernels read 64 columns at a time.
     if !x.device().is_cuda() || n > FEW_ROWS || !n_in.is_multiple_of(64) {
         return Ok(None);
     }
-    let row = |i| {
+    let row = |i| -> crate::tensor::Result<Tensor> {
         let row = x.narrow(0, i, 1)?.to_dtype(DType::F32)?;
-        row.contiguous()?.apply_op1_no_bwd(weight)
+        row.contiguous()?.by(|row| row.apply_op1_no_bwd(weight))
     };
-    let rows = (0..n).map(row).collect::<candle_core::Result<Vec<_>>>()?;
+    let rows = (0..n).map(row).collect::<crate::tensor::Result<Vec<_>>>()?;
     Ok(Some(match rows.as_slice() {
         [row] => row.clone(),
         rows => Tensor::cat(rows, 0)?,
@@ -173,8 +173,8 @@ fn through_blocks(x: &Tensor, weight: &QTensor) -> Result<Option<Tensor>> {
 fn float_again(weight: &QTensor, dtype: DType) -> Result<Tensor> {
     let device = weight.device();
     Ok(match dtype {
-        DType::F16 => weight.dequantize_f16(&device)?,
-        dtype => weight.dequantize(&device)?.to_dtype(dtype)?,
+        DType::F16 => weight.dequantize_f16(&device)?.into(),
+        dtype => weight.dequantize(&device)?.to_dtype(dtype)?.into(),
     })
 }
 
@@ -194,8 +194,8 @@ mod tests {
         let weight = Tensor::randn(0f32, 1.0, (70, 256), &Device::Cpu).unwrap();
         let x = Tensor::randn(0f32, 1.0, (5, 256), &Device::Cpu).unwrap();
         for dtype in [GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::Q6K] {
-            let blocks = QTensor::quantize(&weight, dtype).unwrap();
-            let float = Matrix::Float(blocks.dequantize(&Device::Cpu).unwrap());
+            let blocks = QTensor::quantize(&weight.candle().unwrap(), dtype).unwrap();
+            let float = Matrix::Float(blocks.dequantize(&candle_core::Device::Cpu).unwrap().into());
             let ours = Matrix::quantised(Arc::new(blocks));
             let both = |f: &dyn Fn(&Matrix) -> Tensor| worst(&f(&ours), &f(&float));
             assert!(both(&|m| m.product(&x).unwrap()) < 1e-4);

@@ -1,6 +1,6 @@
 //! The two-layer projector from the tower's width to the decoder's (`LlavaMultiModalProjector` of transformers).
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use super::activation::Activation;
 use super::linear::Linear;

@@ -1,6 +1,6 @@
 //! Rotary position embedding, rotate-half form (`LlamaRotaryEmbedding`, rope type `default`): its tables.
 
-use candle_core::{Device, Tensor};
+use crate::tensor::{Device, Tensor};
 
 use crate::error::Result;
 

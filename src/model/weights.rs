@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::tensor::{Device, Tensor};
 use candle_core::quantized::GgmlDType;
-use candle_core::{Device, Tensor};
 
 use self::cache::Cache;
 use self::hugging_face::HuggingFace;
@@ -200,11 +200,10 @@ impl<'a> Weights<'a> {
             StoredKind::Float(dtype)
                 if dtype.size_in_bytes() < self.numbers.float.size_in_bytes() =>
             {
-                let table = self
-                    .source
-                    .float(&name, &[shape.0, shape.1], &self.device)?;
+                let device = self.device.candle();
+                let table = self.source.float(&name, &[shape.0, shape.1], &device)?;
                 self.advance(stored.n_bytes)?;
-                return Ok(Matrix::Float(table));
+                return Ok(Matrix::Float(table.into()));
             }
             _ => {}
         }
@@ -294,7 +293,8 @@ impl<'a> Weights<'a> {
         let key = names.join("+");
         let is_made = pieces.iter().any(|piece| piece.is_made);
         let cache = self.cache.as_ref().filter(|_| is_made);
-        let kept = cache.map(|cache| cache.borrow_mut().get(&key, dtype, shape, &self.device));
+        let device = self.device.candle();
+        let kept = cache.map(|cache| cache.borrow_mut().get(&key, dtype, shape, &device));
         if let Some(blocks) = kept.transpose()?.flatten() {
             self.advance(pieces.iter().map(|piece| piece.n_bytes).sum())?;
             return Ok(Matrix::quantised(blocks));
@@ -309,7 +309,7 @@ impl<'a> Weights<'a> {
             }
             self.advance(piece.n_bytes)?;
         }
-        let blocks = Arc::new(quantised::place(&bytes, dtype, shape, &self.device)?);
+        let blocks = Arc::new(quantised::place(&bytes, dtype, shape, &device)?);
         if let Some(cache) = cache {
             cache.borrow_mut().put(key, &bytes, blocks.clone());
         }
@@ -317,9 +317,12 @@ impl<'a> Weights<'a> {
     }
 
     fn float(&self, name: &str, shape: &[usize], n_bytes: u64) -> Result<Tensor> {
-        let tensor = self.source.float(name, shape, &self.device)?;
+        let tensor = self.source.float(name, shape, &self.device.candle())?;
         self.advance(n_bytes)?;
-        Ok(tensor.to_dtype(self.numbers.float)?)
+        Ok(Tensor::put(
+            tensor.to_dtype(self.numbers.float)?,
+            &self.device,
+        )?)
     }
 
     fn check(&self, part: Part, name: &str, shape: &[usize]) -> Result<Stored> {
@@ -361,7 +364,7 @@ impl Inventory {
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
         let options = LoadOptions {
             device: Device::Cpu,
-            numbers: candle_core::DType::F32.into(),
+            numbers: crate::tensor::DType::F32.into(),
             cache: None,
         };
         Ok(Weights::open(checkpoint, &options, &mut |_| Ok(()))?.inventory())

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use super::super::job::{Job, Which, ms};
 use super::super::plan::Plan;

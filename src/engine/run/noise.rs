@@ -1,6 +1,6 @@
 //! Measures rounding: a pass with hooks that look like an edit's and change nothing, against the clean run.
 
-use candle_core::{Device, Tensor};
+use crate::tensor::{Device, Tensor};
 
 use super::super::plan::Plan;
 use super::super::state::{RunState, Watch};

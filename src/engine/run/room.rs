@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use candle_core::Device;
+use crate::tensor::Device;
 
 use super::super::device;
 use super::super::job::{Job, Which};

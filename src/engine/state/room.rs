@@ -1,6 +1,6 @@
 //! A run's tensors: what they take, and moving them between the device and the machine's memory. Nothing is computed.
 
-use candle_core::{Device, Tensor};
+use crate::tensor::{Device, Tensor};
 
 use super::RunState;
 use crate::error::Result;
@@ -15,7 +15,7 @@ impl RunState {
         // A view must not drag along all of what it is a view of.
         let moved = |x: &Tensor| x.force_contiguous()?.to_device(device);
         let resid = self.resid.iter().map(moved);
-        self.resid = resid.collect::<candle_core::Result<_>>()?;
+        self.resid = resid.collect::<crate::tensor::Result<_>>()?;
         self.prompt_cache = self.prompt_cache.map(&moved)?;
         self.cache = self.cache.map(&moved)?;
         Ok(())

@@ -1,6 +1,6 @@
 //! What goes along with the pass of a generated token: its residual stream is kept, and a cancel stops it.
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use super::Watch;
 use crate::error::Result;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use candle_core::{D, Tensor};
+use crate::tensor::{D, Tensor};
 
 use super::super::batches;
 use super::super::sweep::Effect;

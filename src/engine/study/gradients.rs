@@ -1,7 +1,7 @@
 //! Integrated gradients of a token's logit with respect to the visual tokens (Sundararajan et al. 2017, arXiv 1703.01365;
 //! paper, section 3).
 
-use candle_core::{DType, Tensor};
+use crate::tensor::{DType, Tensor};
 
 use super::seen::Asked;
 use crate::error::Result;

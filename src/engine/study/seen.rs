@@ -1,6 +1,6 @@
 //! A picture that the model has seen, and a question about it: the clean run, kept with everything edits go on from.
 
-use candle_core::{DType, Tensor};
+use crate::tensor::{DType, Tensor};
 
 use super::{Question, Study};
 use crate::error::{Error, Result};

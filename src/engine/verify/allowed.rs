@@ -1,6 +1,6 @@
 //! The largest differences that pass, by number type: what rounding makes, with room to spare.
 
-use candle_core::DType;
+use crate::tensor::DType;
 
 use crate::model::numbers::{Maps, Numbers};
 

@@ -1,7 +1,7 @@
 //! Attention under a knockout, block by block: what is blocked is exactly 0, rows sum to 1, and the fused products give
 //! what the weights written out give.
 
-use candle_core::{DType, Tensor};
+use crate::tensor::{DType, Tensor};
 
 use super::super::trace::Trace;
 use super::{Work, edits};

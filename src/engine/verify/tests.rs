@@ -81,7 +81,7 @@ fn a_spoiled_fast_path_fails() {
             checks: Vec::new(),
             complete: false,
         },
-        allowed: Allowed::of(candle_core::DType::F32.into()),
+        allowed: Allowed::of(crate::tensor::DType::F32.into()),
     };
     let (trace, _) = work.observe(&[], false).unwrap();
     work.fast_path(&trace).unwrap();

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use super::Llama;
 use super::block::Positions;

@@ -5,7 +5,7 @@
 
 mod last_row;
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use crate::error::Result;
 use crate::model::config::TextConfig;

@@ -3,7 +3,7 @@
 //!
 //! Nothing is changed and nothing is propagated: what leaves a block here is dropped. The hooks see it.
 
-use candle_core::{D, DType, Tensor};
+use crate::tensor::{D, DType, Tensor};
 
 use super::Llama;
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! Sequences of equal length side by side, each with keys and values of its own: edited runs that go on to be asked and
 //! to answer together.
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use super::Llama;
 use super::block::Positions;

@@ -4,7 +4,7 @@
 //! Fast operations have no derivative in candle, and its own backward pass would also make gradients of every weight.
 //! The tests compare with candle's backward pass over plain operations, and with differences.
 
-use candle_core::{D, DType, Tensor};
+use crate::tensor::{D, DType, Tensor};
 
 use super::Llama;
 use super::block::{Block, Positions};

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::{contiguous, exp, has_body, with_vectors};
 
 /// silu(gate) * up of rows that hold both side by side. `[n, 2 * d] -> [n, d]`
-pub(in crate::model) fn silu_mul(gate_up: &Tensor) -> Result<Tensor> {
+pub(super) fn silu_mul(gate_up: &Tensor) -> Result<Tensor> {
     match has_body(gate_up) {
         true => gate_up.contiguous()?.apply_op1_no_bwd(&SiluMul),
         false => silu_mul_by_steps(gate_up),
@@ -25,7 +25,7 @@ fn silu_mul_by_steps(gate_up: &Tensor) -> Result<Tensor> {
 }
 
 /// x * sigmoid(1.702 x), any shape.
-pub(in crate::model) fn quick_gelu(x: &Tensor) -> Result<Tensor> {
+pub(super) fn quick_gelu(x: &Tensor) -> Result<Tensor> {
     match has_body(x) {
         true => x.contiguous()?.apply_op1_no_bwd(&QuickGelu),
         false => quick_gelu_by_steps(x),

@@ -9,7 +9,7 @@ use super::{AttentionShape, contiguous, exp, is_cpu_f32, with_vectors};
 /// softmax(q kᵀ / √d_head) v, causal, where pairs with 1 in `blocked` (`[head or 1, query, key]`, u8) get weight 0.
 ///
 /// q `[batch * head, n, d_head]`, k and v `[batch * kv_head, keys, d_head]`; gives `[batch * n, heads * d_head]`.
-pub(in crate::model) fn attention(
+pub(super) fn attention(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
@@ -27,7 +27,7 @@ pub(in crate::model) fn attention(
 }
 
 /// The same without a mask: every query attends to every key.
-pub(in crate::model) fn full_attention(
+pub(super) fn full_attention(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
@@ -58,7 +58,7 @@ fn by_steps(
 }
 
 /// Scaled scores with −∞ after each query and where blocked, `[batch * head, query, key]`; k has all heads.
-pub(in crate::model) fn masked_scores(
+pub(super) fn masked_scores(
     q: &Tensor,
     k: &Tensor,
     blocked: Option<&Tensor>,
@@ -83,7 +83,7 @@ pub(in crate::model) fn masked_scores(
 }
 
 /// Softmax over the last dimension, in f32, given back in the type of the scores.
-pub(in crate::model) fn softmax(scores: &Tensor) -> Result<Tensor> {
+pub(super) fn softmax(scores: &Tensor) -> Result<Tensor> {
     candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?.contiguous()?)?
         .to_dtype(scores.dtype())
 }

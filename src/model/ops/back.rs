@@ -5,12 +5,7 @@ use candle_core::{D, DType, Result, Tensor};
 use super::AttentionShape;
 
 /// Of [`super::rms_norm`] with respect to `x`: `[n, d] -> [n, d]`, in the type of x.
-pub(in crate::model) fn rms_norm_back(
-    x: &Tensor,
-    weight: &Tensor,
-    eps: f64,
-    dy: &Tensor,
-) -> Result<Tensor> {
+pub(super) fn rms_norm_back(x: &Tensor, weight: &Tensor, eps: f64, dy: &Tensor) -> Result<Tensor> {
     let (dtype, d) = (x.dtype(), x.dim(D::Minus1)? as f64);
     let (x, weight) = (x.to_dtype(DType::F32)?, weight.to_dtype(DType::F32)?);
     let dy = dy.to_dtype(DType::F32)?.broadcast_mul(&weight)?;
@@ -21,7 +16,7 @@ pub(in crate::model) fn rms_norm_back(
 }
 
 /// Of [`super::silu_mul`]: `[n, 2 * d_ff]` and `[n, d_ff]` to `[n, 2 * d_ff]`.
-pub(in crate::model) fn silu_mul_back(gate_up: &Tensor, dy: &Tensor) -> Result<Tensor> {
+pub(super) fn silu_mul_back(gate_up: &Tensor, dy: &Tensor) -> Result<Tensor> {
     let dtype = gate_up.dtype();
     let (gate_up, dy) = (gate_up.to_dtype(DType::F32)?, dy.to_dtype(DType::F32)?);
     let d_ff = dy.dim(D::Minus1)?;
@@ -37,7 +32,7 @@ pub(in crate::model) fn silu_mul_back(gate_up: &Tensor, dy: &Tensor) -> Result<T
 }
 
 /// Of a softmax over the last dimension that gave `p`.
-pub(in crate::model) fn softmax_back(p: &Tensor, dp: &Tensor) -> Result<Tensor> {
+pub(super) fn softmax_back(p: &Tensor, dp: &Tensor) -> Result<Tensor> {
     let dtype = p.dtype();
     let (p, dp) = (p.to_dtype(DType::F32)?, dp.to_dtype(DType::F32)?);
     let weighted = (&p * dp)?;
@@ -46,7 +41,7 @@ pub(in crate::model) fn softmax_back(p: &Tensor, dp: &Tensor) -> Result<Tensor> 
 }
 
 /// Of [`super::repeat_heads`]: `[heads, n, d_head] -> [kv_heads, n, d_head]`.
-pub(in crate::model) fn sum_of_groups(dx: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
+pub(super) fn sum_of_groups(dx: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
     let groups = shape.heads / shape.kv_heads;
     match groups {
         1 => Ok(dx.clone()),
@@ -109,7 +104,7 @@ mod tests {
             first_pos: 0,
         };
         let (x, dy) = (random(&[2, 3, 4], 1.0), random(&[6, 3, 4], 1.0));
-        let repeat = |x: &Tensor| super::super::repeat_heads(x, &shape);
+        let repeat = |x: &Tensor| super::super::heads::repeat_heads(x, &shape);
         let ours = sum_of_groups(&dy, &shape).unwrap();
         assert!(worst(&ours, &by_candle(&x, &dy, &repeat)) < 1e-5);
     }

@@ -11,7 +11,7 @@ use super::{AttentionShape, contiguous, has_body};
 
 /// Splits `[batch * n, (heads + 2 * kv_heads) * d_head]` into q `[batch * head, n, d_head]`, k and v
 /// `[batch * kv_head, n, d_head]`, q and k rotated. `cos` and `sin` are f32, `[n, d_head / 2]`.
-pub(in crate::model) fn split_rotated_heads(
+pub(super) fn split_rotated_heads(
     qkv: &Tensor,
     cos: &Tensor,
     sin: &Tensor,
@@ -35,7 +35,7 @@ fn parts(heads: &Tensor, shape: &AttentionShape) -> Result<(Tensor, Tensor, Tens
 }
 
 /// The same split, nothing rotated.
-pub(in crate::model) fn split_heads(
+pub(super) fn split_heads(
     qkv: &Tensor,
     shape: &AttentionShape,
 ) -> Result<(Tensor, Tensor, Tensor)> {
@@ -58,7 +58,7 @@ pub(in crate::model) fn split_heads(
 }
 
 /// Rotary embedding of `[head, n, d_head]`; `cos` and `sin` are f32, `[n, d_head / 2]`.
-pub(in crate::model) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+pub(super) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?.unsqueeze(0)?; // [1, head, n, d_head]
     let (cos, sin) = (cos.to_dtype(x.dtype())?, sin.to_dtype(x.dtype())?);
     candle_nn::rotary_emb::rope(&x, &cos.contiguous()?, &sin.contiguous()?)?.squeeze(0)
@@ -66,7 +66,7 @@ pub(in crate::model) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result
 
 /// Grouped-query attention: each key/value head serves query heads that follow each other.
 /// `[batch * kv_head, keys, d_head] -> [batch * head, keys, d_head]`
-pub(in crate::model) fn repeat_heads(x: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
+pub(super) fn repeat_heads(x: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
     let groups = shape.heads / shape.kv_heads;
     if groups == 1 {
         return Ok(x.clone());
@@ -75,7 +75,7 @@ pub(in crate::model) fn repeat_heads(x: &Tensor, shape: &AttentionShape) -> Resu
 }
 
 /// `[batch * head, n, d_head] -> [batch * n, heads * d_head]`
-pub(in crate::model) fn merge_heads(z: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
+pub(super) fn merge_heads(z: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if super::is_cuda(z) {
         return on_card::apply1(&z.contiguous()?, |z| super::cuda::merge_heads(z, shape));
@@ -86,7 +86,7 @@ pub(in crate::model) fn merge_heads(z: &Tensor, shape: &AttentionShape) -> Resul
 }
 
 /// The positions of `old`, which may be a view of more, and then those of `added`: `[head, n, d_head]` each.
-pub(in crate::model) fn append_positions(old: &Tensor, added: &Tensor) -> Result<Tensor> {
+pub(super) fn append_positions(old: &Tensor, added: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if super::is_cuda(old) {
         return on_card::apply2(old, &added.contiguous()?, super::cuda::append_positions);
@@ -96,7 +96,7 @@ pub(in crate::model) fn append_positions(old: &Tensor, added: &Tensor) -> Result
 
 /// Writes the first `n_old` positions of `old` (none where they are there already) and then those of `added`
 /// `[head, n, d_head]` into `room` `[head, at least as many, d_head]`.
-pub(in crate::model) fn write_positions(
+pub(super) fn write_positions(
     room: &Tensor,
     old: Option<&Tensor>,
     added: &Tensor,

@@ -1,9 +1,11 @@
-//! The operations of the forward pass that are larger than candle's: each takes the fastest body that the device has.
+//! The operations of the forward pass that are larger than candle's: each takes the fastest body that the device has
+//! (`anywhere`; the other files are for candle's own devices).
 //!
 //! Every fast body has a slow twin in plain candle operations, which devices and types without one use; the tests compare
 //! the two. No hooks here: who wants to look inside an operation calls its steps.
 
 mod activation;
+mod anywhere;
 mod attention;
 mod back;
 #[cfg(feature = "cuda")]
@@ -19,18 +21,16 @@ mod rows;
 
 use candle_core::{DType, Layout, Result, Tensor};
 
-pub(super) use self::activation::{quick_gelu, silu_mul};
-pub(super) use self::attention::{attention, full_attention, masked_scores, softmax};
-pub(super) use self::back::{rms_norm_back, silu_mul_back, softmax_back, sum_of_groups};
-pub(crate) use self::exp::{exp, with_vectors};
-pub(super) use self::heads::{
-    append_positions, merge_heads, repeat_heads, rotate, split_heads, split_rotated_heads,
-    write_positions,
+pub(super) use self::anywhere::{
+    add, add_rms_norm, append_positions, attention, full_attention, layer_norm, masked_scores,
+    merge_heads, product, product_f32, quick_gelu, repeat_heads, rms_norm, rms_norm_back, rotate,
+    silu_mul, silu_mul_back, softmax, softmax_back, split_heads, split_rotated_heads,
+    sum_of_groups, write_positions,
 };
-pub(super) use self::norm::{add_rms_norm, rms_norm};
-pub(super) use self::product::{add, product, product_f32};
+pub(crate) use self::anywhere::{read_logits, row_norms};
+pub(crate) use self::exp::{exp, with_vectors};
 pub(super) use self::quantised::quantised_product;
-pub(crate) use self::rows::{Norms, RowNorms, read_logits, row_norms};
+pub(crate) use self::rows::{Norms, RowNorms};
 
 /// Sizes of one attention. Rows are those of `batch` sequences of `n` each; heads of one sequence follow each other.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::{contiguous, has_body, with_vectors};
 
 /// RMSNorm over the last dimension. `[n, d]`
-pub(in crate::model) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     let x = x.contiguous()?;
     match has_body(&x) {
         true => x.apply_op2_no_bwd(weight, &RmsNorm(eps as f32)),
@@ -17,7 +17,7 @@ pub(in crate::model) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Resul
 }
 
 /// `x + delta` and its RMSNorm. `[n, d]` each.
-pub(in crate::model) fn add_rms_norm(
+pub(super) fn add_rms_norm(
     x: &Tensor,
     delta: &Tensor,
     weight: &Tensor,

@@ -6,7 +6,7 @@ use candle_core::{DType, Result, Tensor};
 use super::on_card;
 
 /// `x [n, in]` times the transpose of `weight [out, in]`: `[n, out]`.
-pub(in crate::model) fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+pub(super) fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if super::is_cuda(x) && x.dtype() == weight.dtype() {
         let (x, weight) = (x.contiguous()?, weight.contiguous()?);
@@ -16,7 +16,7 @@ pub(in crate::model) fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
 }
 
 /// The same with an f32 result: on CUDA straight out of the product, which rounding to f16 would make ties of.
-pub(in crate::model) fn product_f32(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+pub(super) fn product_f32(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if super::is_cuda(x) && x.dtype() == weight.dtype() {
         let (x, weight) = (x.contiguous()?, weight.contiguous()?);
@@ -26,7 +26,7 @@ pub(in crate::model) fn product_f32(x: &Tensor, weight: &Tensor) -> Result<Tenso
 }
 
 /// `x + y`, y repeated along the first dimensions of x.
-pub(in crate::model) fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+pub(super) fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if super::is_cuda(x) {
         return on_card::apply2(&x.contiguous()?, &y.contiguous()?, super::cuda::add);

@@ -21,7 +21,7 @@ pub(crate) enum Norms {
         not(feature = "cuda"),
         expect(dead_code, reason = "only cards work ahead")
     )]
-    OnDevice(Tensor),
+    OnDevice(crate::tensor::Tensor),
 }
 
 impl Norms {
@@ -41,12 +41,12 @@ impl Norms {
 }
 
 /// One per row of `[n, d]` tensors. Without a `b` the two are the same.
-pub(crate) fn row_norms(a: &Tensor, b: Option<&Tensor>) -> Result<Norms> {
+pub(super) fn row_norms(a: &Tensor, b: Option<&Tensor>) -> Result<Norms> {
     #[cfg(feature = "cuda")]
     if super::is_cuda(a) {
         let b = b.map(Tensor::contiguous).transpose()?;
         let rows = on_card::apply1(&a.contiguous()?, |a| super::cuda::row_norms(a, b.as_ref()))?;
-        return Ok(Norms::OnDevice(rows));
+        return Ok(Norms::OnDevice(rows.into()));
     }
     let norm = |x: &Tensor| x.sqr()?.sum(D::Minus1)?.sqrt()?.to_vec1::<f32>();
     let a = a.to_dtype(DType::F32)?;
@@ -65,7 +65,7 @@ pub(crate) fn row_norms(a: &Tensor, b: Option<&Tensor>) -> Result<Norms> {
 
 /// Rows of f32 logits `[n, vocab]` read where they are: `[n, 2 * kept + 2]` with `kept >= k` ids of words below `n_words`
 /// (as bits, best first), their probabilities, log-sum-exp and entropy in nats. `None` where the device has no kernel.
-pub(crate) fn read_logits(logits: &Tensor, k: usize, n_words: usize) -> Result<Option<Tensor>> {
+pub(super) fn read_logits(logits: &Tensor, k: usize, n_words: usize) -> Result<Option<Tensor>> {
     #[cfg(feature = "cuda")]
     if super::is_cuda(logits) && n_words >= k {
         let Some(&kept) = super::cuda::TOP_K.iter().find(|kept| **kept >= k) else {

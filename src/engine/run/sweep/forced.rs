@@ -3,7 +3,7 @@
 //! The prompt's part is the kept clean run; only the answer's tokens are computed, and given rather than generated
 //! (teacher forcing).
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use super::super::super::job::Job;
 use super::super::super::state::{CancelCheck, RunState, Watch};

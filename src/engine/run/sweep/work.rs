@@ -1,6 +1,6 @@
 //! The batches of a sweep and the forward that carries one out.
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::super::super::batches;

@@ -1,7 +1,7 @@
 //! The last block of a batch of sequences of which only the last row is wanted: keys and values of all rows, the rest
 //! of that row alone.
 
-use candle_core::Tensor;
+use crate::tensor::Tensor;
 
 use super::{Attention, Block, Positions};
 use crate::error::Result;
