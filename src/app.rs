@@ -52,7 +52,7 @@ use crate::ui::path_prompt::PathPrompt;
 use crate::ui::question::QuestionPanel;
 use crate::ui::run_list::RunList;
 use crate::ui::selection_panel::SelectionPanel;
-use crate::ui::shortcuts::{Actions, pressed};
+use crate::ui::shortcuts::{Action, Actions, pressed};
 use crate::ui::sweep_panel::SweepPanel;
 use crate::ui::sweep_view::SweepState;
 use crate::ui::theme::Theme;
@@ -206,7 +206,10 @@ impl PatchglassApp {
     fn remember(&mut self, ctx: &Context) {
         self.memory.keep(&mut self.dock);
         let now = ctx.input(|i| i.time);
-        if let Some(wait) = self.memory.autosave(&self.session, now) {
+        if let Some(wait) = self
+            .memory
+            .autosave(&self.session, self.file.as_deref(), now)
+        {
             ctx.request_repaint_after(std::time::Duration::from_secs_f64(wait));
         }
     }
@@ -331,8 +334,13 @@ impl eframe::App for PatchglassApp {
         let ctx = ui.ctx().clone();
         self.apply_preferences(&ctx);
         self.take_numbers(&ctx);
-        for action in pressed(&ctx, slider_id()) {
-            self.actions.send(action);
+        let in_field = self.panels.palette.is_open() || self.panels.path_prompt.is_open();
+        for action in pressed(&ctx, slider_id(), in_field) {
+            match action {
+                // Open in this very frame, so that what is typed next is theirs.
+                Action::Palette | Action::OpenPath => self.perform(&ctx, action),
+                _ => self.actions.send(action),
+            }
         }
         let (name, unsaved) = (self.name(), self.unsaved());
         self.show_title(&ctx, &name, unsaved);

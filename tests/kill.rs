@@ -44,8 +44,8 @@ fn child_that_saves_without_end() {
         let session = numbered(n);
         file::save(&session, &folder.join("by-hand.json")).unwrap();
         println!("saved {n}");
-        memory.autosave(&session, n as f64);
-        memory.autosave(&session, n as f64 + 0.9);
+        memory.autosave(&session, None, n as f64);
+        memory.autosave(&session, None, n as f64 + 0.9);
     }
 }
 
@@ -94,7 +94,7 @@ fn whatever_is_killed_leaves_whole_files() {
     // The next start offers the newest of them.
     let mut memory = Memory::read(Folders::at(dir.path()));
     let found = memory.bring_back().unwrap().unwrap();
-    assert!(found.experiment.prompt.ends_with("long "));
+    assert!(found.0.experiment.prompt.ends_with("long "));
 }
 
 /// The control: a file that is written in place is torn by the same treatment.

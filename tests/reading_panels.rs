@@ -217,6 +217,16 @@ fn a_cell_of_the_table_sets_the_level_and_all_tokens_are_asked_for() {
     h.run_steps(2);
     assert!(h.state().session.readout.cosine);
     assert!(h.query_all_by_label_contains(" cos ").next().is_some());
+    // The rows of the text are read by the same lens as the patches.
+    let trace = reading::trace(true);
+    let tokens = trace.edited.tokens.as_ref().unwrap();
+    let (id, cosine) = tokens.cosine[0].as_ref().unwrap().top(0).next().unwrap();
+    let piece = trace.model.vocabulary.piece(id);
+    let number = patchglass::labels::number(cosine);
+    let said = format!(", embeddings: {piece} cos {number}");
+    let cells = h.query_all_by_label_contains(&said);
+    let mut labels = cells.filter_map(|node| node.accesskit_node().label());
+    assert!(labels.any(|label| label.starts_with("system 0 ")), "{said}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ mod random_model;
 use std::sync::Arc;
 
 use patchglass::engine::protocol::RunId;
-use patchglass::engine::trace::{RunReadout, Trace};
+use patchglass::engine::trace::{LevelReadout, RunReadout, Trace};
 use patchglass::engine::{CacheFolder, Engine, EngineOptions, Named};
 use patchglass::model::{Llava, LoadOptions};
 use patchglass::session::Session;
@@ -240,6 +240,7 @@ fn rounding_is_not_shown_as_a_difference() {
 fn cosines_are_those_of_the_definition() {
     let readout = Readout {
         cosine: true,
+        all_tokens: true,
         top_k: 3,
         ..Readout::default()
     };
@@ -253,22 +254,33 @@ fn cosines_are_those_of_the_definition() {
         let words = model.llama.embed(&ids).unwrap().to_vec2::<f32>().unwrap();
         for (level, read) in trace.baseline.cosine.iter().enumerate() {
             let read = read.as_ref().unwrap();
-            let rows = patches(&trace, &stream(&dump, level))
-                .to_vec2::<f32>()
-                .unwrap();
-            for (patch, row) in rows.iter().enumerate() {
-                let all: Vec<f64> = words.iter().map(|word| cosine(row, word)).collect();
-                let mut best = all.clone();
-                best.sort_by(|a, b| b.total_cmp(a));
-                for (k, (id, ours)) in read.top(patch).enumerate() {
-                    assert!(
-                        (f64::from(ours) - best[k]).abs() < 1e-5,
-                        "{ours} {}",
-                        best[k]
-                    );
-                    assert!((f64::from(ours) - all[id as usize]).abs() < 1e-5);
-                }
-            }
+            let all = stream(&dump, level);
+            let rows = patches(&trace, &all).to_vec2::<f32>().unwrap();
+            check_cosines(&rows, read, &words);
+            // The tokens of the prompt that are no patches; the dump ends with the prompt.
+            let tokens = trace.baseline.tokens.as_ref().unwrap();
+            let all = all.to_vec2::<f32>().unwrap();
+            let known = tokens.positions.iter().filter_map(|at| all.get(*at));
+            let rows: Vec<Vec<f32>> = known.cloned().collect();
+            assert_eq!(rows.len(), all.len() - trace.layout.patches().len());
+            check_cosines(&rows, tokens.cosine[level].as_ref().unwrap(), &words);
+        }
+    }
+}
+
+fn check_cosines(rows: &[Vec<f32>], read: &LevelReadout, words: &[Vec<f32>]) {
+    for (at, row) in rows.iter().enumerate() {
+        let all: Vec<f64> = words.iter().map(|word| cosine(row, word)).collect();
+        let mut best = all.clone();
+        best.sort_by(|a, b| b.total_cmp(a));
+        assert_eq!(read.top(at).count(), 3);
+        for (k, (id, ours)) in read.top(at).enumerate() {
+            assert!(
+                (f64::from(ours) - best[k]).abs() < 1e-5,
+                "{ours} {}",
+                best[k]
+            );
+            assert!((f64::from(ours) - all[id as usize]).abs() < 1e-5);
         }
     }
 }

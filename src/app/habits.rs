@@ -106,12 +106,16 @@ impl PatchglassApp {
     /// The session that was lost in a crash takes the place of this one.
     fn bring_back(&mut self) {
         match self.memory.bring_back() {
-            Some(Ok(session)) => {
+            Some(Ok((session, of))) => {
                 self.session = crate::session::Session {
                     grid: self.session.grid,
                     ..session
                 };
-                self.file = None;
+                // What its own file holds, so that the title tells whether there is something to save.
+                if let Some(Ok(saved)) = of.as_deref().map(crate::session::file::load) {
+                    self.saved = saved;
+                }
+                self.file = of;
                 self.runs.request(&self.session);
             }
             Some(Err(error)) => self.runs.show_error(error.to_string()),

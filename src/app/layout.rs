@@ -66,7 +66,8 @@ impl PatchglassApp {
             .frame(frame(8, 0))
             .exact_size(status::HEIGHT)
             .show(ui, |ui| {
-                status::ui(&view, ui, self.runs.last(), actions);
+                let (last, task) = (self.runs.last(), self.runs.tasks().now());
+                status::ui(&view, ui, last, task, actions);
             });
         Panel::bottom("levels")
             .frame(frame(12, 4))

@@ -18,8 +18,12 @@ const RECENT: &str = "recent.json";
 const PREFERENCES: &str = "preferences.json";
 /// Between these comes the number of the process.
 const AUTOSAVE: (&str, &str) = ("autosave-", ".json");
+/// Beside an autosave: the path of the file that its session was read from or saved to.
+const FILE: &str = "path";
 /// Recent files of each kind.
 const N_RECENT: usize = 8;
+/// Bytes of a path.
+const MAX_PATH: u64 = 1 << 16;
 /// Seconds from an edit to its autosave.
 pub const MOMENT: f64 = 0.3;
 
@@ -173,13 +177,15 @@ impl Memory {
         self.safe = Some(essence(session));
         self.due = None;
         if let (true, Some(path)) = (self.has_autosave, self.autosave_path()) {
+            self.keeper.remove(path.with_extension(FILE));
             self.keeper.remove(path);
             self.has_autosave = false;
         }
     }
 
     /// Writes the autosave a moment after an edit; tells in how many seconds it wants to be asked again.
-    pub fn autosave(&mut self, session: &Session, now: f64) -> Option<f64> {
+    /// `of` is the session's own file.
+    pub fn autosave(&mut self, session: &Session, of: Option<&Path>, now: f64) -> Option<f64> {
         let path = self.autosave_path()?;
         let is_safe = self.safe.as_ref().is_some_and(|safe| {
             safe.experiment == session.experiment
@@ -199,6 +205,10 @@ impl Memory {
         let folder = path.parent().unwrap_or(Path::new(""));
         // A path that is no text cannot be saved; saving by hand says so.
         if let Ok(text) = file::to_text(session, folder) {
+            match of.and_then(absolute) {
+                Some(of) => self.keeper.write(path.with_extension(FILE), of),
+                None => self.keeper.remove(path.with_extension(FILE)),
+            }
             self.keeper.write(path, text);
             self.has_autosave = true;
         }
@@ -210,16 +220,19 @@ impl Memory {
         !self.lost.is_empty()
     }
 
-    /// The session that was lost last; the others stay for the next start.
-    pub fn bring_back(&mut self) -> Option<crate::error::Result<Session>> {
+    /// The session that was lost last, and its own file; the others stay for the next start.
+    pub fn bring_back(&mut self) -> Option<crate::error::Result<(Session, Option<PathBuf>)>> {
         if self.lost.is_empty() {
             return None;
         }
         let path = self.lost.remove(0);
         self.lost.clear();
         let found = file::load(&path);
+        let name = path.with_extension(FILE);
+        let of = files::read_text(&name, MAX_PATH).ok().map(PathBuf::from);
         if found.is_ok() {
             self.keeper.remove(path.clone());
+            self.keeper.remove(name);
         }
         Some(found.map(|mut session| {
             // The built-in picture is named as if it lay beside the file.
@@ -230,13 +243,14 @@ impl Memory {
                 session.experiment.picture = PictureSource::Demo;
             }
             self.safe = None;
-            session
+            (session, of)
         }))
     }
 
     /// Removes what was lost.
     pub fn discard_lost(&mut self) {
         for path in std::mem::take(&mut self.lost) {
+            self.keeper.remove(path.with_extension(FILE));
             self.keeper.remove(path);
         }
     }
@@ -244,6 +258,7 @@ impl Memory {
     /// A clean end: there is nothing to bring back.
     pub fn end(&mut self) {
         if let Some(path) = self.autosave_path() {
+            self.keeper.remove(path.with_extension(FILE));
             self.keeper.remove(path);
         }
         self.keeper.finish();
@@ -327,18 +342,22 @@ mod tests {
         assert!(!memory.can_bring_back());
         let mut session = Session::demo();
         memory.is_safe(&session);
-        assert_eq!(memory.autosave(&session, 0.0), None);
+        assert_eq!(memory.autosave(&session, None, 0.0), None);
         update(&mut session, Command::SetPrompt("Where?".to_owned()));
-        assert_eq!(memory.autosave(&session, 0.0), Some(MOMENT));
-        assert_eq!(memory.autosave(&session, 2.0), None);
+        let file = dir.path().join("mine.json");
+        let of = Some(file.as_path());
+        assert_eq!(memory.autosave(&session, of, 0.0), Some(MOMENT));
+        assert_eq!(memory.autosave(&session, of, 2.0), None);
         drop(memory);
         // Its own number counts as gone: the process that had it before was another one.
         let mut memory = Memory::read(Folders::at(dir.path()));
         assert!(memory.can_bring_back());
-        let found = memory.bring_back().unwrap().unwrap();
+        let (found, of) = memory.bring_back().unwrap().unwrap();
         assert_eq!(found.experiment, session.experiment);
+        assert_eq!(of, Some(file));
         drop(memory);
         assert!(!Memory::read(Folders::at(dir.path())).can_bring_back());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -347,8 +366,8 @@ mod tests {
         for discards in [false, true] {
             let mut memory = Memory::read(Folders::at(dir.path()));
             let session = Session::demo();
-            memory.autosave(&session, 0.0);
-            memory.autosave(&session, 1.0);
+            memory.autosave(&session, None, 0.0);
+            memory.autosave(&session, None, 1.0);
             if discards {
                 drop(memory);
                 memory = Memory::read(Folders::at(dir.path()));

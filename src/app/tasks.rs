@@ -11,7 +11,7 @@ use crate::engine::verification::{Task, Verification};
 #[derive(Default)]
 pub struct Tasks {
     wanted: Option<Task>,
-    running: Option<RunId>,
+    running: Option<(Task, RunId)>,
     progress: Option<(Stage, f32)>,
     found: Option<Arc<Verification>>,
     tensors: Option<Arc<Vec<Named>>>,
@@ -25,7 +25,7 @@ impl Tasks {
     /// The task that waits, if there is one; it counts as sent under this id.
     pub fn begin(&mut self, id: RunId) -> Option<Task> {
         let task = self.wanted.take()?;
-        self.running = Some(id);
+        self.running = Some((task, id));
         if task == Task::Verify {
             self.found = None;
         }
@@ -75,6 +75,16 @@ impl Tasks {
     /// The newest verification, perhaps still going on.
     pub fn found(&self) -> Option<&Verification> {
         self.found.as_deref()
+    }
+
+    /// What goes on and how far, from the moment that it was asked of the engine.
+    pub fn now(&self) -> Option<(Stage, f32)> {
+        let (task, _) = self.running?;
+        let begun = match task {
+            Task::Verify => Stage::Verify,
+            Task::Dump => Stage::EditedRun,
+        };
+        Some(self.progress.clone().unwrap_or((begun, 0.0)))
     }
 
     pub fn progress(&self) -> Option<(Stage, f32)> {

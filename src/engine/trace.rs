@@ -66,6 +66,8 @@ pub struct TokenReadout {
     pub ids: Vec<u32>,
     /// `[level]`, rows as `positions`.
     pub levels: Vec<Option<Arc<LevelReadout>>>,
+    /// `[level]`, rows as `positions`, by cosine to the input embeddings; empty unless asked for.
+    pub cosine: Vec<Option<Arc<LevelReadout>>>,
 }
 
 /// How far one level's words are from the clean run's.

@@ -67,9 +67,12 @@ struct Tokens<'a> {
     input_ids: &'a [u32],
     /// `[level][position][k]`
     lens: Lens<'a>,
+    /// `[level][position][k]`, only where the readout asks for cosines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cosine: Option<Cosine<'a>>,
 }
 
-/// The lens by cosine to the input embeddings, `[level][patch][k]`.
+/// The lens by cosine to the input embeddings, `[level][patch][k]`, of other tokens `[level][position][k]`.
 #[derive(Serialize)]
 struct Cosine<'a> {
     ids: Vec<Vec<&'a [u32]>>,
@@ -185,13 +188,7 @@ fn run<'a>(readout: &'a RunReadout, trace: &'a Trace, inside: &'a Inside) -> Run
         positions: &tokens.positions,
         input_ids: &tokens.ids,
         lens: self::lens(&tokens.levels),
-    });
-    let cosine = (!readout.cosine.is_empty()).then(|| {
-        let Lens { ids, probs } = self::lens(&readout.cosine);
-        Cosine {
-            ids,
-            cosines: probs,
-        }
+        cosine: cosine(&tokens.cosine),
     });
     let divergence = (!readout.divergence.is_empty()).then(|| {
         let levels: Vec<_> = readout.divergence.iter().flatten().collect();
@@ -219,9 +216,18 @@ fn run<'a>(readout: &'a RunReadout, trace: &'a Trace, inside: &'a Inside) -> Run
         attribution: (inside.attribution.as_deref())
             .and_then(|found| AttributionFile::new(trace, found)),
         tokens,
-        cosine,
+        cosine: cosine(&readout.cosine),
         divergence,
     }
+}
+
+/// `None` where no level was read.
+fn cosine(levels: &[Option<Arc<LevelReadout>>]) -> Option<Cosine<'_>> {
+    let Lens { ids, probs } = lens(levels);
+    (!ids.is_empty()).then_some(Cosine {
+        ids,
+        cosines: probs,
+    })
 }
 
 fn lens(levels: &[Option<Arc<LevelReadout>>]) -> Lens<'_> {

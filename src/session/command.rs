@@ -71,7 +71,7 @@ pub enum Command {
         name: String,
     },
     DeleteRun(usize),
-    /// Brings the run back that was deleted last.
+    /// Takes the last deletion or renaming in the list of kept runs back.
     BringBackRun,
     /// Goes back to a kept run, from 0; undoable, leads to a run.
     ShowRun(usize),

@@ -21,7 +21,7 @@ pub use command::{Command, GestureId};
 pub use history::History;
 pub use inside_view::InsideView;
 pub use reading::{Colours, LensKind, ReadingView, Scale, TableRows, WordUnit};
-pub use saved_runs::{SavedRun, SavedRuns};
+pub use saved_runs::{RunChange, SavedRun, SavedRuns};
 pub use selecting::Selecting;
 pub use sweep_settings::{Measure, SweepSettings};
 pub use update::{Effects, update};

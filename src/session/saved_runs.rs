@@ -15,25 +15,38 @@ pub struct SavedRun {
     pub experiment: Experiment,
 }
 
-/// The kept runs, oldest first, and the one that was deleted last.
+/// The last change of the list that can be taken back; with the place of the run that it changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunChange {
+    Deleted(usize, SavedRun),
+    /// With the name before.
+    Renamed(usize, String),
+}
+
+/// The kept runs, oldest first, and what was changed last.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct SavedRuns {
     pub list: Vec<SavedRun>,
-    deleted: Option<(usize, SavedRun)>,
+    change: Option<RunChange>,
 }
 
 impl SavedRuns {
-    /// These runs, with none to bring back.
+    /// These runs, with nothing to take back.
     pub fn new(list: Vec<SavedRun>) -> Self {
-        Self {
-            list,
-            deleted: None,
-        }
+        Self { list, change: None }
     }
 
-    /// The run that [`Command::BringBackRun`] brings back.
+    /// What [`Command::BringBackRun`] takes back.
+    pub fn change(&self) -> Option<&RunChange> {
+        self.change.as_ref()
+    }
+
+    /// The run that was deleted last, if it can be brought back.
     pub fn deleted(&self) -> Option<&SavedRun> {
-        self.deleted.as_ref().map(|(_, run)| run)
+        match &self.change {
+            Some(RunChange::Deleted(_, run)) => Some(run),
+            _ => None,
+        }
     }
 
     /// Whether some kept run is of this experiment.
@@ -49,6 +62,7 @@ pub(super) fn update(session: &mut Session, command: Command) -> Option<Command>
         Command::KeepRun { name, made } => {
             if runs.list.len() == CAP {
                 runs.list.remove(0);
+                runs.change = None;
             }
             runs.list.push(SavedRun {
                 name,
@@ -60,19 +74,26 @@ pub(super) fn update(session: &mut Session, command: Command) -> Option<Command>
             let name = name.trim();
             if let Some(run) = runs.list.get_mut(at)
                 && !name.is_empty()
+                && run.name != name
             {
-                name.clone_into(&mut run.name);
+                let before = std::mem::replace(&mut run.name, name.to_owned());
+                runs.change = Some(RunChange::Renamed(at, before));
             }
         }
         Command::DeleteRun(at) if at < runs.list.len() => {
-            runs.deleted = Some((at, runs.list.remove(at)));
+            runs.change = Some(RunChange::Deleted(at, runs.list.remove(at)));
         }
         Command::DeleteRun(_) => {}
-        Command::BringBackRun => {
-            if let Some((at, run)) = runs.deleted.take() {
-                runs.list.insert(at.min(runs.list.len()), run);
+        Command::BringBackRun => match runs.change.take() {
+            Some(RunChange::Deleted(at, run)) => runs.list.insert(at.min(runs.list.len()), run),
+            Some(RunChange::Renamed(at, before)) => {
+                if let Some(run) = runs.list.get_mut(at) {
+                    let after = std::mem::replace(&mut run.name, before);
+                    runs.change = Some(RunChange::Renamed(at, after));
+                }
             }
-        }
+            None => {}
+        },
         other => return Some(other),
     }
     None
@@ -117,6 +138,11 @@ mod tests {
         let name = "  new ".to_owned();
         update(&mut s, Command::RenameRun { at: 2, name });
         assert_eq!(s.runs.list[2].name, "new");
+        // Taken back, and back again.
+        for name in ["c", "new", "c"] {
+            update(&mut s, Command::BringBackRun);
+            assert_eq!(s.runs.list[2].name, name);
+        }
         update(&mut s, Command::DeleteRun(7));
         assert_eq!(s.runs.list.len(), 3);
     }

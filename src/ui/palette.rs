@@ -6,7 +6,7 @@ use egui::{Align2, Area, Frame, Id, Key, Modifiers, Order, RichText, Sense, Text
 
 use super::ViewCtx;
 use super::pane::Pane;
-use super::shortcuts::{Action, Actions, TABLE};
+use super::shortcuts::{Action, Actions, TABLE, take_typed};
 use super::theme::GRID;
 use crate::demo::SAMPLES;
 
@@ -39,6 +39,10 @@ impl Palette {
             fresh: true,
             ..Self::default()
         };
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Closes it; tells whether it was open.
@@ -82,7 +86,7 @@ impl Palette {
         if frame.clicked_elsewhere() && !self.fresh {
             self.open = false;
         }
-        self.fresh = false;
+        self.fresh &= !ui.ctx().text_edit_focused();
     }
 
     /// Moves the choice; taken out of the input before the field sees it.
@@ -96,6 +100,7 @@ impl Palette {
     }
 
     fn field(&mut self, ui: &mut Ui) {
+        let typed = self.fresh && take_typed(ui.ctx(), &mut self.text);
         let edit = TextEdit::singleline(&mut self.text)
             .hint_text("What do you want to do?")
             .margin(egui::Margin::symmetric(8, 6))
@@ -107,7 +112,7 @@ impl Palette {
         if self.fresh {
             field.request_focus();
         }
-        if field.changed() {
+        if typed || field.changed() {
             self.chosen = 0;
         }
     }

@@ -2,7 +2,7 @@
 
 use egui::{Key, TextEdit};
 
-use super::shortcuts::{Action, Actions};
+use super::shortcuts::{Action, Actions, take_typed};
 use super::theme::GRID;
 
 /// Scratch: the text, while the window is open.
@@ -23,6 +23,10 @@ impl PathPrompt {
         };
     }
 
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
     pub fn ui(&mut self, ctx: &egui::Context, actions: &Actions) {
         let mut open = self.open;
         egui::Window::new("Open path")
@@ -34,6 +38,9 @@ impl PathPrompt {
             .show(ctx, |ui| {
                 ui.set_width(440.0);
                 ui.label("A picture, a model (a folder, .gguf or hub id), or a session file:");
+                if self.fresh {
+                    take_typed(ctx, &mut self.text);
+                }
                 let edit = TextEdit::singleline(&mut self.text)
                     .hint_text("/path/to/picture.png")
                     .margin(egui::Margin::symmetric(8, 4))
@@ -43,8 +50,9 @@ impl PathPrompt {
                     .add(edit)
                     .accessible_name("Path")
                     .on_hover_text("Enter opens it");
-                if std::mem::take(&mut self.fresh) {
+                if self.fresh {
                     response.request_focus();
+                    self.fresh = !ctx.text_edit_focused();
                 }
                 let entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
                 ui.add_space(GRID);

@@ -12,7 +12,7 @@ use super::ViewCtx;
 use super::shortcuts::{Action, Actions, button};
 use super::theme::{GRID, over_picture};
 use crate::engine::trace::{SeenPicture, Trace};
-use crate::session::{Command, SavedRun, Session};
+use crate::session::{Command, RunChange, SavedRun, Session};
 use crate::spec::{Experiment, Intervention};
 
 /// Side of a thumbnail, in points and in pixels.
@@ -84,13 +84,19 @@ impl RunList {
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
         ui.horizontal(|ui| {
             button(ui, actions, Action::KeepRun, true);
-            if let Some(run) = ctx.session.runs.deleted() {
-                let back = ui
-                    .button("Bring back")
-                    .on_hover_text(format!("Bring back the deleted run “{}”", run.name));
-                if back.clicked() {
-                    ctx.commands.send(Command::BringBackRun);
-                }
+            let (label, tip) = match ctx.session.runs.change() {
+                Some(RunChange::Deleted(_, run)) => (
+                    "Bring back",
+                    format!("Bring back the deleted run “{}”", run.name),
+                ),
+                Some(RunChange::Renamed(at, before)) => (
+                    "Undo renaming",
+                    format!("Call run {} “{before}” again", at + 1),
+                ),
+                None => return,
+            };
+            if ui.button(label).on_hover_text(tip).clicked() {
+                ctx.commands.send(Command::BringBackRun);
             }
         });
         let runs = &ctx.session.runs.list;

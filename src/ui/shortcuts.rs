@@ -319,16 +319,19 @@ fn key_text(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> String {
     }
 }
 
-/// The actions whose keys were pressed in this frame; takes those keys out of the input.
-pub fn pressed(ctx: &egui::Context, level_slider: egui::Id) -> Vec<Action> {
-    let typing = ctx.text_edit_focused() || egui::Popup::is_any_open(ctx);
+/// The actions whose keys were pressed in this frame; takes those keys out of the input. `in_field` tells that a field
+/// lies over the window which takes what is typed, before it has the focus; keys after one that opens such a field are
+/// its own too.
+pub fn pressed(ctx: &egui::Context, level_slider: egui::Id, in_field: bool) -> Vec<Action> {
+    let mut actions = opened(ctx);
+    let typing =
+        in_field || !actions.is_empty() || ctx.text_edit_focused() || egui::Popup::is_any_open(ctx);
     let focused = ctx.memory(|m| m.focused()).filter(|id| *id != level_slider);
     let counts = |when: When| match when {
         When::Always => true,
         When::NotTyping => !typing,
-        When::NothingFocused => focused.is_none(),
+        When::NothingFocused => focused.is_none() && !in_field && !typing,
     };
-    let mut actions = Vec::new();
     ctx.input_mut(|input| {
         // Egui lets Ctrl+O match Ctrl+Shift+O too, so those with Shift go first.
         for with_shift in [true, false] {
@@ -346,6 +349,42 @@ pub fn pressed(ctx: &egui::Context, level_slider: egui::Id) -> Vec<Action> {
         }
     });
     actions
+}
+
+/// Moves what is typed into the text of a field that does not have the focus yet; tells whether there was anything.
+pub fn take_typed(ctx: &egui::Context, text: &mut String) -> bool {
+    let n = text.len();
+    ctx.input_mut(|input| {
+        input.events.retain(|event| match event {
+            egui::Event::Text(typed) => {
+                text.push_str(typed);
+                false
+            }
+            _ => true,
+        });
+    });
+    text.len() > n
+}
+
+/// The actions that open a field, if their keys were pressed.
+fn opened(ctx: &egui::Context) -> Vec<Action> {
+    let opens = |entry: &&Entry| matches!(entry.action, Action::Palette | Action::OpenPath);
+    // Exactly: with Shift these keys mean something else.
+    let is_key = |event: &egui::Event, wanted: &KeyboardShortcut| {
+        matches!(event, egui::Event::Key { key, pressed: true, modifiers, .. }
+            if *key == wanted.logical_key && modifiers.matches_exact(wanted.modifiers))
+    };
+    let is_pressed = |entry: &&Entry| {
+        ctx.input_mut(|input| {
+            let n = input.events.len();
+            let is_own = |event: &egui::Event| entry.keys.iter().any(|key| is_key(event, key));
+            input.events.retain(|event| !is_own(event));
+            input.events.len() < n
+        })
+    };
+    let entries = TABLE.iter().filter(opens);
+    let entries = entries.filter(|entry| is_pressed(entry));
+    entries.map(|entry| entry.action.clone()).collect()
 }
 
 /// Collects the actions of a frame; the shell carries them out at its end.

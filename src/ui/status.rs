@@ -8,6 +8,7 @@ use super::ViewCtx;
 use super::shortcuts::{Action, Actions, entry};
 use super::sweep_view::{SweepState, progress};
 use crate::engine::budget::size;
+use crate::engine::protocol::Stage;
 use crate::engine::trace::{Caches, Timing, Trace};
 
 /// Height of the line's contents.
@@ -25,10 +26,18 @@ pub enum LastRun {
     Recorded,
 }
 
-pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, last_run: LastRun, actions: &Actions) {
-    progress_line(ctx, ui);
+/// `task` is what the engine does besides a run and a sweep, and how far it is.
+pub fn ui(
+    ctx: &ViewCtx<'_>,
+    ui: &mut Ui,
+    last_run: LastRun,
+    task: Option<(Stage, f32)>,
+    actions: &Actions,
+) {
+    let now = ctx.progress.clone().or(task);
+    progress_line(ctx, now.as_ref(), ui);
     let trace = ctx.trace.or(ctx.previous);
-    let (left, right) = (run_text(trace), state_text(ctx, last_run));
+    let (left, right) = (run_text(trace), state_text(ctx, now.as_ref(), last_run));
     let all = [left.as_str(), right.as_str()]
         .into_iter()
         .filter(|t| !t.is_empty())
@@ -48,14 +57,14 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, last_run: LastRun, actions: &Actions) 
             .max_rect(rect)
             .layout(egui::Layout::right_to_left(egui::Align::Center)),
     );
-    if ctx.progress.is_some() || ctx.sweeps.state != SweepState::Idle {
+    if now.is_some() || ctx.sweeps.state != SweepState::Idle {
         let tip = entry(&Action::Stop).map_or_else(String::new, |e| e.full_tooltip(ui.ctx()));
         let stop = ui.add(egui::Button::new("Stop").small()).on_hover_text(tip);
         if stop.clicked() {
             actions.send(Action::Stop);
         }
     }
-    let color = if last_run == LastRun::Failed && ctx.progress.is_none() {
+    let color = if last_run == LastRun::Failed && now.is_none() {
         ctx.theme.error
     } else {
         ctx.theme.text
@@ -67,12 +76,12 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, last_run: LastRun, actions: &Actions) 
 }
 
 /// Two points at the top edge, always kept free.
-fn progress_line(ctx: &ViewCtx<'_>, ui: &Ui) {
+fn progress_line(ctx: &ViewCtx<'_>, now: Option<&(Stage, f32)>, ui: &Ui) {
     let sweep = ctx
         .sweeps
         .current()
         .map(|sweep| sweep.n_done() as f32 / sweep.units.len().max(1) as f32);
-    let Some(fraction) = ctx.progress.as_ref().map(|(_, done)| *done).or(sweep) else {
+    let Some(fraction) = now.map(|(_, done)| *done).or(sweep) else {
         return;
     };
     let area = ui.max_rect().expand2(vec2(8.0, 0.0));
@@ -148,8 +157,8 @@ fn timing_text(t: &Timing) -> String {
     }
 }
 
-fn state_text(ctx: &ViewCtx<'_>, last_run: LastRun) -> String {
-    match (&ctx.progress, last_run) {
+fn state_text(ctx: &ViewCtx<'_>, now: Option<&(Stage, f32)>, last_run: LastRun) -> String {
+    match (now, last_run) {
         (Some((stage, fraction)), _) => format!(
             "{} {:>3} %",
             stage.text(),

@@ -133,7 +133,11 @@ fn run(edited: bool) -> RunReadout {
             positions: (0..BEFORE).chain(answer).collect(),
             ids: (0..n_others).map(|at| 30 + at as u32).collect(),
             levels: levels
+                .clone()
                 .map(|level| Some(Arc::new(readout(n_others, level, edited))))
+                .collect(),
+            cosine: levels
+                .map(|level| Some(Arc::new(readout(n_others, level + 40, edited))))
                 .collect(),
         }),
         answer: Answer {

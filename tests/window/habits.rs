@@ -99,6 +99,51 @@ fn the_palette_by_keyboard_alone() {
     assert!(harness.query_by_label("Command").is_none());
 }
 
+/// What is typed at once, before a frame is drawn, is the field's and no shortcut's.
+#[test]
+fn letters_after_the_palettes_key_are_typed() {
+    let (mut harness, _) = app();
+    let before = harness.state().session().clone();
+    let key = |key, modifiers, pressed| egui::Event::Key {
+        key,
+        physical_key: None,
+        pressed,
+        repeat: false,
+        modifiers,
+    };
+    let type_fast = |harness: &mut App, opens: Key, steps: usize| {
+        let events = &mut harness.input_mut().events;
+        events.push(key(opens, Modifiers::COMMAND, true));
+        events.push(key(opens, Modifiers::COMMAND, false));
+        harness.run_steps(steps);
+        let events = &mut harness.input_mut().events;
+        for (letter, text) in [(Key::R, "r"), (Key::E, "e"), (Key::S, "s"), (Key::G, "g")] {
+            events.push(key(letter, Modifiers::NONE, true));
+            events.push(egui::Event::Text(text.to_owned()));
+            events.push(key(letter, Modifiers::NONE, false));
+        }
+        harness.run_steps(2);
+    };
+    for (opens, field) in [(Key::K, "Command"), (Key::L, "Path")] {
+        for steps in [0, 1, 2] {
+            type_fast(&mut harness, opens, steps);
+            assert_eq!(value(&harness, field), "resg", "{field}, {steps} frames");
+            assert_eq!(harness.state().session().view, before.view);
+            harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+            harness.step();
+            harness.key_press(Key::Backspace);
+            harness.step();
+            harness.key_press(Key::Escape);
+            harness.run_steps(2);
+            assert!(harness.query_by_label(field).is_none());
+        }
+    }
+    // With Shift the key still means something else.
+    harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::K);
+    settle(&mut harness);
+    assert_eq!(harness.state().session().runs.list.len(), 1);
+}
+
 #[test]
 fn a_cursor_moves_over_the_patches_and_clicks() {
     let (mut harness, _) = app();
@@ -162,6 +207,16 @@ fn a_lost_session_is_offered_and_brought_back() {
     );
     settle(&mut harness);
     assert!(harness.query_by_label("Bring back").is_none());
+    let own = dir.path().join("whose is it.json");
+    file::save(harness.state().session(), &own).unwrap();
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::L);
+    harness.run_steps(2);
+    let path = own.to_str().unwrap();
+    harness.get_by_label("Path").type_text(path);
+    harness.run_steps(2);
+    harness.key_press(Key::Enter);
+    harness.run_steps(2);
+    settle(&mut harness);
     harness
         .state()
         .send(Command::SetPrompt("Where is it?".to_owned()));
@@ -178,6 +233,12 @@ fn a_lost_session_is_offered_and_brought_back() {
     assert_eq!(experiment.prompt, "Where is it?");
     assert_eq!(experiment.picture, PictureSource::Demo);
     assert!(harness.query_by_label("Bring back").is_none());
+    assert!(harness.query_by_label_contains("whose is it").is_some());
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::S);
+    harness.step();
+    settle(&mut harness);
+    let saved = file::load(&own).unwrap();
+    assert_eq!(saved.experiment.prompt, "Where is it?");
 }
 
 #[test]

@@ -26,17 +26,26 @@ enum Extra {
     Ranks,
     Tokens,
     Cosine,
+    /// Of the tokens that are no patches.
+    TokenCosine,
     Divergence,
 }
 
 impl Extra {
-    const ALL: [Self; 4] = [Self::Divergence, Self::Ranks, Self::Cosine, Self::Tokens];
+    const ALL: [Self; 5] = [
+        Self::Divergence,
+        Self::Ranks,
+        Self::Cosine,
+        Self::Tokens,
+        Self::TokenCosine,
+    ];
 
     fn is_asked(self, readout: &Readout, which: Which) -> bool {
         match self {
             Self::Ranks => readout.ranks && !readout.words.is_empty(),
             Self::Tokens => readout.all_tokens,
             Self::Cosine => readout.cosine,
+            Self::TokenCosine => readout.cosine && readout.all_tokens,
             Self::Divergence => readout.divergence && which == Which::Edited,
         }
     }
@@ -50,6 +59,7 @@ impl Extra {
             }
             Self::Tokens => (state.readout.tokens.as_ref()).is_some_and(|t| there(&t.levels)),
             Self::Cosine => there(&state.readout.cosine),
+            Self::TokenCosine => (state.readout.tokens.as_ref()).is_some_and(|t| there(&t.cosine)),
             Self::Divergence => {
                 let divergence = &state.readout.divergence;
                 divergence.get(level).is_some_and(Option::is_some)
@@ -130,18 +140,37 @@ impl Engine {
             Extra::Ranks => self.kept(which)?.state.read_ranks(job, level),
             Extra::Tokens => self.kept(which)?.state.read_tokens(job, level),
             Extra::Cosine => self.read_cosine(job, which, level),
+            Extra::TokenCosine => self.read_token_cosine(job, which, level),
             Extra::Divergence => self.read_divergence(job, level, monitor),
         }
     }
 
-    fn read_cosine(&mut self, job: &Job<'_>, which: Which, level: usize) -> Result<()> {
-        let norms = match &self.embedding_norms {
+    fn embedding_norms(&mut self, job: &Job<'_>) -> Result<Tensor> {
+        Ok(match &self.embedding_norms {
             Some(norms) => norms.clone(),
             None => {
                 let norms = lens::embedding_norms(&job.model.llama)?;
                 self.embedding_norms.insert(norms).clone()
             }
-        };
+        })
+    }
+
+    fn read_token_cosine(&mut self, job: &Job<'_>, which: Which, level: usize) -> Result<()> {
+        let norms = self.embedding_norms(job)?;
+        let state = &mut self.kept(which)?.state;
+        let (rows, k) = (state.token_rows(level)?, job.spec.readout.top_k);
+        let (llama, n_words) = (&job.model.llama, job.model.tokenizer.n_words());
+        let readout = lens::cosine_level(llama, &rows, &norms, k, n_words)?;
+        let n_levels = state.readout.levels.len();
+        if let Some(tokens) = &mut state.readout.tokens {
+            tokens.cosine.resize(n_levels, None);
+            tokens.cosine[level] = Some(Arc::new(readout));
+        }
+        Ok(())
+    }
+
+    fn read_cosine(&mut self, job: &Job<'_>, which: Which, level: usize) -> Result<()> {
+        let norms = self.embedding_norms(job)?;
         let n_levels = job.model.facts.n_layers + 1;
         let clean = self.clean.as_ref().map(|kept| &kept.state);
         let copied = clean.and_then(|clean| clean.readout.cosine.get(level).cloned().flatten());
@@ -265,10 +294,12 @@ impl RunState {
             ids: positions.iter().map(token).collect(),
             positions,
             levels: vec![None; self.resid.len()],
+            cosine: Vec::new(),
         });
     }
 
-    fn read_tokens(&mut self, job: &Job<'_>, level: usize) -> Result<()> {
+    /// The stream of the positions that are no patches, in the order of [`TokenReadout::positions`].
+    fn token_rows(&self, level: usize) -> Result<Tensor> {
         let layout = &self.prompt.layout;
         let (patches, n) = (layout.patches(), layout.n_prompt);
         let stream = &self.resid[level];
@@ -278,7 +309,11 @@ impl RunState {
         ];
         rows.retain(|x| x.dims()[0] > 0);
         rows.extend(self.answer_resid.iter().map(|token| token[level].clone()));
-        let rows = Tensor::cat(&rows, 0)?;
+        Ok(Tensor::cat(&rows, 0)?)
+    }
+
+    fn read_tokens(&mut self, job: &Job<'_>, level: usize) -> Result<()> {
+        let rows = self.token_rows(level)?;
         let (model, k) = (&job.model, job.spec.readout.top_k);
         let started = lens::start_level(&model.llama, &rows, None, k, model.tokenizer.n_words())?;
         let readout = Arc::new(started.finish()?);

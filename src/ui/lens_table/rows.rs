@@ -31,9 +31,13 @@ impl Row {
             (Self::Patch(patch), LensKind::Cosine) => {
                 read(run.cosine.get(level)?.as_deref(), patch)
             }
-            (Self::Token { at, .. }, _) => {
+            (Self::Token { at, .. }, lens) => {
                 let tokens = run.tokens.as_ref()?;
-                read(tokens.levels.get(level)?.as_deref(), at)
+                let levels = match lens {
+                    LensKind::Logit => &tokens.levels,
+                    LensKind::Cosine => &tokens.cosine,
+                };
+                read(levels.get(level)?.as_deref(), at)
             }
         }
     }
