@@ -115,6 +115,8 @@ pub struct PatchglassApp {
     dialogs: Dialogs,
     /// Where the tensors that the engine was asked for are to lie.
     tensors_to: Option<PathBuf>,
+    /// What is done with the path that is typed for a file to be written.
+    where_to: Option<crate::dialogs::WhereTo>,
     models: models::Models,
     dark: Theme,
     light: Theme,
@@ -170,6 +172,7 @@ impl PatchglassApp {
             actions: Actions::default(),
             dialogs: Dialogs::new(cc.egui_ctx.clone()),
             tensors_to: None,
+            where_to: None,
             models: models::Models::default(),
             dark: Theme::dark(),
             light: Theme::light(),
@@ -199,6 +202,13 @@ impl PatchglassApp {
         if let Some(dock) = self.memory.layout() {
             self.dock = dock;
         }
+        self
+    }
+
+    /// Asks for paths in the window alone, never in a dialog of the desktop.
+    #[must_use]
+    pub fn without_file_dialogs(mut self) -> Self {
+        self.dialogs.in_window = true;
         self
     }
 

@@ -3,11 +3,16 @@
 //! The results come back through a channel; the shell applies them. It changes no session.
 
 pub mod mask;
+mod place;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
+
+pub use place::WhereTo;
+use place::{NEVER_SHOWN, with_ending};
 
 use crate::demo::SAMPLES;
 use crate::engine::fits;
@@ -58,7 +63,11 @@ pub enum Outcome {
     /// A file was written.
     Exported(PathBuf),
     Hub(HubNews),
-    /// Nothing was chosen, or there is no dialog on this desktop.
+    /// There is no dialog on this desktop: the path has to be typed.
+    WhereTo(WhereTo),
+    /// The same of a file to be opened.
+    WhichFile,
+    /// Nothing was chosen.
     Nothing,
     Failed(Error),
 }
@@ -87,12 +96,17 @@ pub struct Fetching {
 /// Files up to this size are fetched to say whether a model fits.
 const SMALL: u64 = 1 << 20;
 
+/// Name of a session that has none yet.
+const SESSION: &str = "session.json";
+
 /// Starts the threads and keeps their results.
 pub struct Dialogs {
     sender: Sender<Outcome>,
     results: Receiver<Outcome>,
     under_way: usize,
     ctx: egui::Context,
+    /// Paths are asked for in the window, never in a dialog of the desktop.
+    pub in_window: bool,
 }
 
 impl Dialogs {
@@ -103,6 +117,7 @@ impl Dialogs {
             results,
             under_way: 0,
             ctx,
+            in_window: false,
         }
     }
 
@@ -113,8 +128,20 @@ impl Dialogs {
 
     /// Asks for a file in a dialog of the desktop.
     pub fn pick(&mut self, pick: Pick) {
+        let in_window = self.in_window;
         self.start("file dialog", move || {
-            Ok(picked(&pick)?.unwrap_or(Outcome::Nothing))
+            let since = Instant::now();
+            let found = if in_window { None } else { picked(&pick)? };
+            let has_dialog = since.elapsed() >= NEVER_SHOWN && !in_window;
+            Ok(match (found, pick) {
+                (Some(outcome), _) => outcome,
+                (None, _) if has_dialog => Outcome::Nothing,
+                (None, Pick::Replacement { .. }) => {
+                    let advice = "there is no file dialog on this desktop: type the path into the row's field";
+                    return Err(Error::input(advice));
+                }
+                (None, _) => Outcome::WhichFile,
+            })
         });
     }
 
@@ -175,22 +202,20 @@ impl Dialogs {
     /// Saves to `path`, or asks where.
     pub fn save(&mut self, session: &Session, path: Option<PathBuf>) {
         let session = session.clone();
-        self.start("save a session", move || {
-            let Some(path) = path.or_else(ask_where) else {
-                return Ok(Outcome::Nothing);
-            };
+        let save = move |path: PathBuf| {
             file::save(&session, &path)?;
             Ok(Outcome::Saved(Box::new(session), path))
-        });
+        };
+        match path {
+            Some(path) => self.start("save a session", move || save(path)),
+            None => self.ask_where(SESSION.to_owned(), save),
+        }
     }
 
     /// Saves the session and beside it its results; asks where.
     pub fn save_recorded(&mut self, session: &Session, trace: Arc<Trace>) {
         let session = session.clone();
-        self.start("save a session with results", move || {
-            let Some(path) = ask_where() else {
-                return Ok(Outcome::Nothing);
-            };
+        self.ask_where(SESSION.to_owned(), move |path| {
             file::save(&session, &path)?;
             recorded::save(&session, &trace, &path)?;
             Ok(Outcome::Saved(Box::new(session), path))
@@ -203,10 +228,7 @@ impl Dialogs {
         name: String,
         make: impl FnOnce() -> Result<Vec<u8>> + Send + 'static,
     ) {
-        self.start("export", move || {
-            let Some(path) = ask_where_for(&name) else {
-                return Ok(Outcome::Nothing);
-            };
+        self.ask_where(name, move |path| {
             files::write_atomically(&path, &make()?)?;
             Ok(Outcome::Exported(path))
         });
@@ -214,9 +236,7 @@ impl Dialogs {
 
     /// Asks where the tensors of the run are to lie; the engine gives them later.
     pub fn ask_for_tensors(&mut self, name: String) {
-        self.start("export", move || {
-            Ok(ask_where_for(&name).map_or(Outcome::Nothing, Outcome::TensorsTo))
-        });
+        self.ask_where(name, |path| Ok(Outcome::TensorsTo(path)));
     }
 
     /// Writes a file that is made beside the window.
@@ -328,16 +348,6 @@ fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<Outcome> {
     Ok(Outcome::Picture(PictureSource::File(path)))
 }
 
-fn ask_where() -> Option<PathBuf> {
-    let dialog = rfd::FileDialog::new().add_filter("Sessions", &["json"]);
-    let path = dialog.set_file_name("session.json").save_file()?;
-    Some(if path.extension().is_none() {
-        path.with_extension("json")
-    } else {
-        path
-    })
-}
-
 fn look_up(id: &str) -> HubNews {
     let look = || {
         let hub = Hub::from_env()?;
@@ -355,15 +365,13 @@ fn look_up(id: &str) -> HubNews {
     }
 }
 
-/// Asks for a place; the ending of `name` is kept.
-fn ask_where_for(name: &str) -> Option<PathBuf> {
+/// Asks for a place in a dialog of the desktop; the ending of `name` is kept.
+fn in_dialog(name: &str) -> Option<PathBuf> {
     let ending = name.rsplit('.').next().unwrap_or_default();
-    let dialog = rfd::FileDialog::new().add_filter(ending, &[ending]);
+    let filter = if ending == "json" { "Sessions" } else { ending };
+    let dialog = rfd::FileDialog::new().add_filter(filter, &[ending]);
     let path = dialog.set_file_name(name).save_file()?;
-    Some(match path.extension() {
-        None => path.with_extension(ending),
-        Some(_) => path,
-    })
+    Some(with_ending(path, name))
 }
 
 fn load(path: PathBuf) -> Result<Outcome> {

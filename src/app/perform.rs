@@ -71,6 +71,11 @@ impl PatchglassApp {
             A::OpenSession => self.dialogs.pick(Pick::Session),
             A::OpenPath => self.panels.path_prompt.open(),
             A::OpenTyped(text) => self.dialogs.open(text),
+            A::SaveTo(text) => {
+                if let Some(question) = self.where_to.take() {
+                    self.dialogs.answer(question, &text);
+                }
+            }
             A::Save => self.dialogs.save(&self.session, self.file.clone()),
             A::SaveAs => self.dialogs.save(&self.session, None),
             A::SaveRecorded => self.save_recorded(),
@@ -202,6 +207,11 @@ impl PatchglassApp {
                 Outcome::Selections(found) => self.commands.send(Command::TakeSelections(found)),
                 Outcome::TensorsTo(path) => self.want_tensors(path),
                 Outcome::Hub(news) => self.take_hub_news(news),
+                Outcome::WhichFile => self.panels.path_prompt.open(),
+                Outcome::WhereTo(question) => {
+                    self.panels.path_prompt.ask_where(&question.name);
+                    self.where_to = Some(question);
+                }
                 Outcome::Exported(_) | Outcome::Nothing => {}
                 Outcome::Failed(error) => self.runs.show_error(error.to_string()),
             }

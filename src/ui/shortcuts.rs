@@ -111,6 +111,8 @@ pub enum Action {
     Theme(egui::ThemePreference),
     /// A path or hub id that was typed or dropped.
     OpenTyped(String),
+    /// The path that was typed for a file to be written.
+    SaveTo(String),
     /// A mask or annotation file whose path was typed.
     SelectFromPath(String),
     /// A file for the replacement of this row of the interventions.

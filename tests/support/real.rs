@@ -17,6 +17,7 @@ pub fn open(session: Session) -> App {
         .with_os(egui::os::OperatingSystem::Nix)
         .build_eframe(move |cc| {
             PatchglassApp::new(cc, session, || Engine::new(EngineOptions::default()))
+                .without_file_dialogs()
         })
 }
 
