@@ -17,6 +17,7 @@
 //! | [`hub`] | the Hugging Face cache, and downloads into it when asked: the only place that speaks to a network |
 //! | [`index`] | patches, levels, blocks, heads, token sets: symbolic until they meet a layout |
 //! | [`spec`] | what a run depends on, as plain data: [`spec::Experiment`], its interventions, sweeps |
+//! | [`compute`] | any graphics card through wgpu: memory, weights, products and the model's operations as kernels; no models |
 //! | [`tensor`] | tensors wherever they lie: on candle's devices, or on a card that candle cannot reach |
 //! | [`model`] | CLIP tower, projector, LLaMA decoder with hook points; config, weights (float, quantised, GGUF), tokenizer, pictures |
 //! | [`masks`] | masks of objects (COCO, polygons, run lengths) and the patches that they lie on |
@@ -84,6 +85,7 @@
 #[cfg(feature = "gui")]
 pub mod app;
 pub mod cli;
+pub mod compute;
 pub mod demo;
 #[cfg(feature = "gui")]
 pub mod dialogs;

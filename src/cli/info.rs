@@ -31,12 +31,18 @@ pub struct InfoArgs {
     /// The vision file of a .gguf model, where it is not the one beside it
     #[arg(long)]
     mmproj: Option<PathBuf>,
-    /// auto, cpu, cuda, cuda:N or metal: whose memory is looked at
+    /// auto, cpu, wgpu, wgpu:N, cuda, cuda:N or metal: whose memory is looked at
     #[arg(long, default_value = "auto")]
     device: String,
+    /// List where this build can compute on this machine instead
+    #[arg(long, conflicts_with_all = ["model", "named", "mmproj"])]
+    devices: bool,
 }
 
 pub fn info(args: &InfoArgs) -> Result<()> {
+    if args.devices {
+        return super::devices::devices();
+    }
     let checkpoint = match args.named.as_ref().unwrap_or(&args.model).as_str() {
         RANDOM => Checkpoint::Random,
         model => {

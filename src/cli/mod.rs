@@ -3,6 +3,7 @@
 //! It parses, calls and prints. Results go to standard output or to files, everything else to standard error.
 
 mod bench;
+mod devices;
 mod download;
 mod experiment;
 mod export;
@@ -92,7 +93,7 @@ enum Command {
 /// Where and in which type to compute.
 #[derive(Args, Debug, Clone)]
 struct Compute {
-    /// auto, cpu, cuda, cuda:N or metal
+    /// auto, cpu, wgpu or wgpu:N (any graphics card, see `info --devices`), cuda, cuda:N or metal
     #[arg(long, default_value = "auto")]
     device: String,
     /// f32, f16, bf16, or the decoder's weights as q8_0 or q4k; f32 on the CPU and f16 on a card unless given, and what a
@@ -108,6 +109,9 @@ struct Compute {
     /// Memory that weights, kept runs and work may take, such as 10GB; what the card has free unless given
     #[arg(long)]
     memory: Option<String>,
+    /// With --device wgpu, do without f16, subgroups or cooperative-matrix (several with commas), as older cards do
+    #[arg(long, value_name = "LIST")]
+    wgpu_without: Option<String>,
     /// Compute every row of every run, also those that an edit cannot reach
     #[arg(long)]
     whole_runs: bool,
@@ -115,7 +119,10 @@ struct Compute {
 
 impl Compute {
     fn options(&self) -> Result<EngineOptions> {
-        let device: DeviceChoice = self.device.parse()?;
+        let mut device: DeviceChoice = self.device.parse()?;
+        if let Some(list) = &self.wgpu_without {
+            device = device.without(list)?;
+        }
         let dtype: Option<DTypeChoice> = self.dtype.as_deref().map(str::parse).transpose()?;
         Ok(EngineOptions {
             device,

@@ -6,7 +6,10 @@ use crate::tensor::{DType, Device};
 #[cfg(feature = "cuda")]
 use candle_core::quantized::{GgmlDType, QTensor};
 
-use super::protocol::{DTypeChoice, DeviceChoice};
+use std::path::Path;
+
+use super::protocol::{DTypeChoice, DeviceChoice, Without};
+use crate::compute::Gpu;
 use crate::error::{Error, Result};
 use crate::model::numbers::{Maps, Numbers};
 
@@ -19,13 +22,41 @@ impl std::str::FromStr for DeviceChoice {
             ("cpu", "0") => Ok(Self::Cpu),
             ("metal", "0") => Ok(Self::Metal),
             ("cuda", n) if n.parse::<usize>().is_ok() => Ok(Self::Cuda(n.parse().unwrap_or(0))),
-            ("wgpu", _) => Err(Error::input(
-                "--device wgpu: this version has no wgpu engine yet; use cpu, cuda or metal",
-            )),
+            ("wgpu", _) if text == "wgpu" => Ok(Self::Wgpu(None, Without::default())),
+            ("wgpu", n) if n.parse::<usize>().is_ok() => {
+                Ok(Self::Wgpu(n.parse().ok(), Without::default()))
+            }
             _ => Err(Error::input(format!(
-                "--device {text}: write auto, cpu, cuda, cuda:1 or metal"
+                "--device {text}: write auto, cpu, wgpu, wgpu:1, cuda, cuda:1 or metal"
             ))),
         }
+    }
+}
+
+impl DeviceChoice {
+    /// The same card with some ways to compute forbidden: `f16,subgroups`.
+    ///
+    /// # Errors
+    /// Another device than wgpu's, an unknown word.
+    pub fn without(self, list: &str) -> Result<Self> {
+        let Self::Wgpu(index, mut without) = self else {
+            return Err(Error::input(
+                "--wgpu-without goes with --device wgpu or wgpu:N",
+            ));
+        };
+        for word in list.split(',') {
+            match word.trim() {
+                "f16" => without.f16 = true,
+                "subgroups" => without.subgroups = true,
+                "cooperative-matrix" => without.cooperative_matrix = true,
+                other => {
+                    return Err(Error::input(format!(
+                        "--wgpu-without {other}: write f16, subgroups or cooperative-matrix"
+                    )));
+                }
+            }
+        }
+        Ok(Self::Wgpu(index, without))
     }
 }
 
@@ -57,7 +88,13 @@ pub fn open(choice: DeviceChoice, dtype: Option<DTypeChoice>) -> Result<(Device,
         DeviceChoice::Cpu => Device::Cpu,
         DeviceChoice::Cuda(n) => cuda(n)?,
         DeviceChoice::Metal => metal()?,
+        DeviceChoice::Wgpu(index, without) => wgpu(index, without)?,
     };
+    if dtype == Some(DTypeChoice::Bf16) && device.wgpu().is_some() {
+        return Err(Error::input(
+            "--dtype bf16: --device wgpu computes with f32, f16, q8_0 or q4k",
+        ));
+    }
     let numbers = numbers(dtype, device.is_cpu());
     Ok((device, numbers))
 }
@@ -77,7 +114,31 @@ pub(super) fn numbers(dtype: Option<DTypeChoice>, is_cpu: bool) -> Numbers {
 }
 
 fn automatic() -> Device {
-    cuda(0).or_else(|_no_cuda| metal()).unwrap_or(Device::Cpu)
+    let found = cuda(0).or_else(|_no_cuda| metal());
+    let found = found.or_else(|none| match may_have_card() {
+        true => wgpu(None, Without::default()),
+        false => Err(none),
+    });
+    found.unwrap_or(Device::Cpu)
+}
+
+/// Whether it is worth asking for graphics cards, which takes a while and makes some drivers talk: on Linux a card has a
+/// node among the devices.
+fn may_have_card() -> bool {
+    let nodes = ["dri", "nvidiactl", "dxg", "kfd", "mali0"];
+    !cfg!(target_os = "linux")
+        || nodes
+            .iter()
+            .any(|node| Path::new("/dev").join(node).exists())
+}
+
+fn wgpu(index: Option<usize>, without: Without) -> Result<Device> {
+    let of = index.map_or_else(String::new, |n| format!(":{n}"));
+    Gpu::open(index, without).map(Device::Wgpu).map_err(|e| {
+        Error::input(format!(
+            "--device wgpu{of} cannot be opened: {e}; `patchglass info --devices` lists what there is, or use --device cpu"
+        ))
+    })
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -6,6 +6,7 @@ use super::Named;
 use super::sweep::Sweep;
 use super::trace::Trace;
 use super::verification::{Task, Verification};
+pub use crate::compute::Without;
 use crate::spec::{Experiment, Readout, SweepSpec};
 
 /// Names one request; later requests have larger numbers.
@@ -21,6 +22,8 @@ pub enum DeviceChoice {
     Cpu,
     Cuda(usize),
     Metal,
+    /// A card through wgpu: of this index, or the first that is no software; some ways to compute may be forbidden.
+    Wgpu(Option<usize>, Without),
 }
 
 /// The type of weights and activations.

@@ -127,7 +127,7 @@ impl<'a, 'b> Recorder<'a, 'b> {
         let copied = self.copied.map(|(base, _)| &base[level]);
         match copied {
             Some(copied) if from >= n => return Ok(copied.clone()),
-            None | Some(_) if from == 0 && x.device().is_cpu() => return Ok(x.clone()),
+            None | Some(_) if from == 0 && x.device().has_pool() => return Ok(x.clone()),
             _ => {}
         }
         let computed = x.narrow(0, from - first_pos, n - from)?;
@@ -135,7 +135,7 @@ impl<'a, 'b> Recorder<'a, 'b> {
             Some(copied) if from > 0 => Some(copied.narrow(0, 0, from)?),
             _ => None,
         };
-        if x.device().is_cpu() {
+        if x.device().has_pool() {
             let parts: Vec<&Tensor> = copied.iter().chain([&computed]).collect();
             return Ok(Tensor::cat(&parts, 0)?);
         }

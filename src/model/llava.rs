@@ -222,8 +222,11 @@ fn without_cache(device: &Device, numbers: Numbers) -> LoadOptions {
     }
 }
 
-/// `CPU`, `CUDA 0`, `Metal`.
+/// `CPU`, `CUDA 0`, `Metal`, or the card's name with what wgpu reaches it by.
 pub(crate) fn device_name(device: &Device) -> String {
+    if let Some(gpu) = device.wgpu() {
+        return format!("{} ({})", gpu.facts().name, gpu.facts().backend);
+    }
     match device.candle().location() {
         candle_core::DeviceLocation::Cpu => "CPU".to_owned(),
         candle_core::DeviceLocation::Cuda { gpu_id } => format!("CUDA {gpu_id}"),

@@ -8,18 +8,27 @@
 
 use std::sync::Arc;
 
-use crate::tensor::{DType, Device, Tensor};
+use crate::tensor::{DType, Device, OnCard, Tensor};
 use candle_core::quantized::QTensor;
 
 use super::numbers::{self, Maps, Numbers};
 use super::ops;
-use crate::error::Result;
+use crate::compute::{self, Gpu, Kind, Slice, Weight};
+use crate::error::{Error, Result};
 
 /// `[out, in]`. Clones share the memory.
 #[derive(Clone)]
 pub(super) enum Matrix {
     Float(Tensor),
     Quantised(Arc<QTensor>),
+    /// Float or quantised, on a card that wgpu reaches.
+    Card(Arc<OnGpu>),
+}
+
+/// A weight and the card that it lies on.
+pub(super) struct OnGpu {
+    gpu: Gpu,
+    weight: Weight,
 }
 
 /// On CUDA, rows that are multiplied one by one rather than with the whole weight made float: the weight is then read as
@@ -45,6 +54,7 @@ impl Matrix {
                 Some(y) => Ok(y.to_dtype(x.dtype())?),
                 None => Ok(ops::product(x, &float_again(weight, x.dtype())?)?),
             },
+            Self::Card(weight) => weight.product(x),
         }
     }
 
@@ -56,6 +66,7 @@ impl Matrix {
                 Some(y) => Ok(y),
                 None => Ok(ops::product_f32(x, &float_again(weight, x.dtype())?)?),
             },
+            Self::Card(weight) => weight.product(x),
         }
     }
 
@@ -64,6 +75,7 @@ impl Matrix {
         Ok(match self {
             Self::Float(weight) => dy.matmul(weight)?,
             Self::Quantised(weight) => dy.matmul(&float_again(weight, dy.dtype())?)?,
+            Self::Card(weight) => weight.back(dy)?,
         })
     }
 
@@ -72,15 +84,20 @@ impl Matrix {
         Ok(match self {
             Self::Float(weight) => weight.dim(0)?,
             Self::Quantised(weight) => weight.shape().dims2()?.0,
+            Self::Card(weight) => weight.weight.n_out(),
         })
     }
 
     /// Some rows in a float type, `[n, in]`.
     pub fn rows(&self, ids: &[u32], dtype: DType) -> Result<Tensor> {
+        if let Self::Card(weight) = self {
+            return weight.rows(ids);
+        }
         let ids = Tensor::new(ids, &self.device())?;
         let rows = match self {
             Self::Float(weight) => weight.index_select(&ids, 0)?,
             Self::Quantised(weight) => weight.embedding(&ids.candle()?)?.into(),
+            Self::Card(_) => return Err(Error::internal("rows of a card's weight")),
         };
         Ok(rows.to_dtype(dtype)?)
     }
@@ -90,6 +107,7 @@ impl Matrix {
         match self {
             Self::Float(weight) => Ok(weight.clone()),
             Self::Quantised(weight) => float_again(weight, DType::F32),
+            Self::Card(weight) => weight.float(),
         }
     }
 
@@ -101,6 +119,10 @@ impl Matrix {
                     && matches!(numbers.maps, Maps::Float | Maps::AsStored)
             }
             Self::Quantised(_) => true,
+            Self::Card(weight) => match weight.weight.kind() {
+                Kind::F32 | Kind::F16 => numbers.maps != Maps::Q8_0 && numbers.maps != Maps::Q4K,
+                Kind::Q8_0 | Kind::Q4K => true,
+            },
         }
     }
 
@@ -119,6 +141,7 @@ impl Matrix {
         match (self, other) {
             (Self::Float(a), Self::Float(b)) => a.is(b),
             (Self::Quantised(a), Self::Quantised(b)) => Arc::ptr_eq(a, b),
+            (Self::Card(a), Self::Card(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
     }
@@ -127,6 +150,7 @@ impl Matrix {
         match self {
             Self::Float(weight) => weight.device().clone(),
             Self::Quantised(weight) => weight.device().into(),
+            Self::Card(weight) => Device::Wgpu(weight.gpu.clone()),
         }
     }
 
@@ -135,6 +159,7 @@ impl Matrix {
         match self {
             Self::Float(weight) => (weight.elem_count() * weight.dtype().size_in_bytes()) as u64,
             Self::Quantised(weight) => weight.storage_size_in_bytes() as u64,
+            Self::Card(weight) => weight.weight.n_bytes(),
         }
     }
 
@@ -143,7 +168,49 @@ impl Matrix {
         match self {
             Self::Float(weight) => weight.dtype().as_str().to_owned(),
             Self::Quantised(weight) => numbers::type_name(weight.dtype()),
+            Self::Card(weight) => match weight.weight.kind() {
+                Kind::F32 => "f32".to_owned(),
+                Kind::F16 => "f16".to_owned(),
+                Kind::Q8_0 => "q8_0".to_owned(),
+                Kind::Q4K => "q4k".to_owned(),
+            },
         }
+    }
+}
+
+impl OnGpu {
+    pub fn new(gpu: &Gpu, weight: Weight) -> Self {
+        Self {
+            gpu: gpu.clone(),
+            weight,
+        }
+    }
+
+    fn product(&self, x: &Tensor) -> Result<Tensor> {
+        let (n, _) = x.dims2()?;
+        let y = compute::product(&self.gpu, &self.slice(x)?, n, &self.weight)?;
+        Ok(OnCard::new(&self.gpu, y, (n, self.weight.n_out())).into())
+    }
+
+    fn back(&self, dy: &Tensor) -> Result<Tensor> {
+        let (n, _) = dy.dims2()?;
+        let dx = compute::product_back(&self.gpu, &self.slice(dy)?, n, &self.weight)?;
+        Ok(OnCard::new(&self.gpu, dx, (n, self.weight.n_in())).into())
+    }
+
+    fn rows(&self, ids: &[u32]) -> Result<Tensor> {
+        let rows = compute::rows(&self.gpu, &self.weight, ids)?;
+        Ok(OnCard::new(&self.gpu, rows, (ids.len(), self.weight.n_in())).into())
+    }
+
+    fn float(&self) -> Result<Tensor> {
+        let all = compute::dequantise(&self.gpu, &self.weight)?;
+        let shape = (self.weight.n_out(), self.weight.n_in());
+        Ok(OnCard::new(&self.gpu, all, shape).into())
+    }
+
+    fn slice(&self, x: &Tensor) -> Result<Slice> {
+        Ok(x.on(&self.gpu)?.slice()?)
     }
 }
 

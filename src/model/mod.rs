@@ -38,7 +38,11 @@ pub use prompt::{DEFAULT_TEMPLATE, Prompt, PromptRules};
 pub use tokenizer::Tokenizer;
 pub use weights::{Checkpoint, Inventory, LoadOptions};
 
+use crate::compute::ComputeError;
 use crate::error::Error;
+
+const OUT_OF_MEMORY: &str = "the device has not enough memory: close other programs, choose --dtype q8_0 or q4k, which \
+    need a half or a third of f16's (`patchglass info MODEL` says how much), or --device cpu";
 
 impl From<candle_core::Error> for Error {
     /// Candle's messages may carry backtraces; only the first line is for people.
@@ -46,15 +50,30 @@ impl From<candle_core::Error> for Error {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or("unknown").to_owned();
         let lower = text.to_lowercase();
-        if lower.contains("out of memory") || lower.contains("out_of_memory") {
-            let message = "the device has not enough memory: close other programs, choose --dtype q8_0 or q4k, which need a half or a third \
-                 of f16's (`patchglass info MODEL` says how much), or --device cpu";
+        if lower.contains("graphics card was lost") {
             return Self::OutOfMemory {
-                message: message.to_owned(),
+                message: format!("{first}; the CPU can go on"),
+                can_use_cpu: true,
+            };
+        }
+        let signs = [
+            "out of memory",
+            "out_of_memory",
+            "graphics card has no room",
+        ];
+        if signs.iter().any(|sign| lower.contains(sign)) {
+            return Self::OutOfMemory {
+                message: OUT_OF_MEMORY.to_owned(),
                 can_use_cpu: true,
             };
         }
         Self::internal(format!("the computation failed: {first}"))
+    }
+}
+
+impl From<ComputeError> for Error {
+    fn from(error: ComputeError) -> Self {
+        candle_core::Error::from(error).into()
     }
 }
 

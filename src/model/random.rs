@@ -104,17 +104,25 @@ impl Source for Weights {
         if name.contains("norm") || name.contains("layrnorm") {
             return Ok(Tensor::ones(shape, DType::F32, device)?);
         }
-        Ok(Tensor::randn(0f32, spread(name), shape, device)?)
+        match shape {
+            &[n_out, n_in] if device.is_cpu() && n_out > FEW_ROWS => {
+                let rows = Tensor::randn(0f32, spread(name), (FEW_ROWS, n_in), device)?;
+                let ids: Vec<_> = (0..n_out).map(|row| (row % FEW_ROWS) as u32).collect();
+                Ok(rows
+                    .to_dtype(DType::F16)?
+                    .index_select(&Tensor::new(ids, device)?, 0)?)
+            }
+            _ => Ok(Tensor::randn(0f32, spread(name), shape, device)?),
+        }
     }
 
-    /// A few rows again and again: numbers take long to make on the CPU, and what they are does not matter here.
     fn quantise(
         &self,
         name: &str,
         (n_out, n_in): (usize, usize),
         dtype: GgmlDType,
     ) -> Result<Vec<u8>> {
-        let n_rows = n_out.min(64);
+        let n_rows = n_out.min(FEW_ROWS);
         let rows = self.float(name, &[n_rows, n_in], &Device::Cpu)?;
         let blocks = quantised::quantise(&rows, dtype)?;
         let n_bytes = blocks.len() / n_rows * n_out;
@@ -141,6 +149,9 @@ impl Source for Weights {
         Vec::new()
     }
 }
+
+/// On the CPU, rows that are repeated: numbers take long to make there, and what they are does not matter.
+const FEW_ROWS: usize = 64;
 
 /// Before the names of the decoder's tensors.
 const DECODER: &str = "decoder.";

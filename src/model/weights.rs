@@ -5,6 +5,7 @@
 
 mod cache;
 mod hugging_face;
+mod onto_gpu;
 mod pickled;
 pub(super) mod source;
 
@@ -13,8 +14,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::tensor::{Device, Tensor};
-use candle_core::quantized::GgmlDType;
+use crate::tensor::{DType, Device, Tensor};
+use candle_core::quantized::{GgmlDType, QTensor};
 
 use self::cache::Cache;
 use self::hugging_face::HuggingFace;
@@ -200,18 +201,15 @@ impl<'a> Weights<'a> {
             StoredKind::Float(dtype)
                 if dtype.size_in_bytes() < self.numbers.float.size_in_bytes() =>
             {
-                let device = self.device.candle();
-                let table = self.source.float(&name, &[shape.0, shape.1], &device)?;
-                self.advance(stored.n_bytes)?;
-                return Ok(Matrix::Float(table.into()));
+                return self.floats(&[(&name, shape.0, stored.n_bytes)], shape.1, dtype);
             }
             _ => {}
         }
-        Ok(Matrix::Float(self.float(
-            &name,
-            &[shape.0, shape.1],
-            stored.n_bytes,
-        )?))
+        self.floats(
+            &[(&name, shape.0, stored.n_bytes)],
+            shape.1,
+            self.numbers.float,
+        )
     }
 
     /// Writes the cache, if something was made that is not in it, and gives what a person should know about the load.
@@ -278,12 +276,34 @@ impl<'a> Weights<'a> {
         match pieces.first().and_then(|piece| piece.held) {
             Some(dtype) => self.quantised(pieces, dtype, n_in),
             None => {
-                let floats = pieces
-                    .iter()
-                    .map(|piece| self.float(&piece.name, &[piece.n_out, n_in], piece.n_bytes));
-                Ok(Matrix::Float(stack(floats.collect::<Result<Vec<_>>>()?)?))
+                let pieces =
+                    (pieces.iter()).map(|piece| (piece.name.as_str(), piece.n_out, piece.n_bytes));
+                let pieces: Vec<_> = pieces.collect();
+                self.floats(&pieces, n_in, self.numbers.float)
             }
         }
+    }
+
+    /// Matrices of a float type, by name, height and bytes in the file, as one.
+    fn floats(&self, pieces: &[(&str, usize, u64)], n_in: usize, dtype: DType) -> Result<Matrix> {
+        let device = self.device.candle();
+        let read = |&(name, n_out, n_bytes): &(&str, usize, u64)| -> Result<candle_core::Tensor> {
+            let tensor = self.source.float(name, &[n_out, n_in], &device)?;
+            self.advance(n_bytes)?;
+            Ok(tensor)
+        };
+        if let Some(gpu) = self.device.wgpu() {
+            let n_out = pieces.iter().map(|piece| piece.1).sum();
+            let mut upload = onto_gpu::Upload::of_floats(gpu, dtype, (n_out, n_in))?;
+            for piece in pieces {
+                upload.push(&read(piece)?)?;
+            }
+            return upload.finish();
+        }
+        let parts = pieces
+            .iter()
+            .map(|piece| Ok(Tensor::from(read(piece)?.to_dtype(dtype)?)));
+        Ok(Matrix::Float(stack(parts.collect::<Result<Vec<_>>>()?)?))
     }
 
     /// The same of a quantised type: from the file, from the cache, or made here.
@@ -297,7 +317,7 @@ impl<'a> Weights<'a> {
         let kept = cache.map(|cache| cache.borrow_mut().get(&key, dtype, shape, &device));
         if let Some(blocks) = kept.transpose()?.flatten() {
             self.advance(pieces.iter().map(|piece| piece.n_bytes).sum())?;
-            return Ok(Matrix::quantised(blocks));
+            return self.placed(blocks);
         }
         let mut bytes = Vec::new();
         for piece in pieces {
@@ -313,7 +333,15 @@ impl<'a> Weights<'a> {
         if let Some(cache) = cache {
             cache.borrow_mut().put(key, &bytes, blocks.clone());
         }
-        Ok(Matrix::quantised(blocks))
+        self.placed(blocks)
+    }
+
+    /// Blocks that are on candle's device, where the model is to have them.
+    fn placed(&self, blocks: Arc<QTensor>) -> Result<Matrix> {
+        match self.device.wgpu() {
+            Some(gpu) => onto_gpu::quantised(gpu, &blocks),
+            None => Ok(Matrix::quantised(blocks)),
+        }
     }
 
     fn float(&self, name: &str, shape: &[usize], n_bytes: u64) -> Result<Tensor> {

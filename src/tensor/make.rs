@@ -2,7 +2,7 @@
 
 use candle_core::{FloatDType, NdArray, WithDType};
 
-use super::{DType, Device, Result, Shape, Tensor};
+use super::{DType, Device, OnCard, Place, Result, Shape, Tensor};
 
 type Candle = candle_core::Tensor;
 
@@ -52,6 +52,13 @@ impl Tensor {
     pub fn put(tensor: Candle, device: &Device) -> Result<Self> {
         match device {
             Device::Cpu | Device::Cuda(_) | Device::Metal(_) => Ok(tensor.into()),
+            Device::Wgpu(gpu) if tensor.dtype().is_float() => {
+                Ok(OnCard::upload(gpu, &tensor)?.into())
+            }
+            Device::Wgpu(_) => Ok(Self {
+                device: device.clone(),
+                place: Place::Candle(tensor),
+            }),
         }
     }
 }

@@ -5,10 +5,14 @@
 //! only say where to look, stay on the CPU. No operation of the model is here.
 
 mod arithmetic;
+mod card;
 mod make;
 mod methods;
 
 pub use candle_core::{D, DType, Result, Shape};
+
+pub(crate) use self::card::OnCard;
+use crate::compute::Gpu;
 
 /// Where tensors lie.
 #[derive(Clone, Debug)]
@@ -16,6 +20,7 @@ pub enum Device {
     Cpu,
     Cuda(candle_core::CudaDevice),
     Metal(candle_core::MetalDevice),
+    Wgpu(Gpu),
 }
 
 /// Numbers in a shape. Clones share the memory.
@@ -28,13 +33,14 @@ pub struct Tensor {
 #[derive(Clone, Debug)]
 enum Place {
     Candle(candle_core::Tensor),
+    Card(OnCard),
 }
 
 impl Device {
-    /// candle's device for what lies or is done here.
+    /// candle's device for what lies or is done here: the CPU for what a wgpu card cannot do.
     pub fn candle(&self) -> candle_core::Device {
         match self {
-            Self::Cpu => candle_core::Device::Cpu,
+            Self::Cpu | Self::Wgpu(_) => candle_core::Device::Cpu,
             Self::Cuda(cuda) => candle_core::Device::Cuda(cuda.clone()),
             Self::Metal(metal) => candle_core::Device::Metal(metal.clone()),
         }
@@ -48,14 +54,34 @@ impl Device {
         matches!(self, Self::Cuda(_))
     }
 
+    /// Whether tensors that come and go leave no gaps in the memory, so that it need not be taken in large pieces.
+    pub fn has_pool(&self) -> bool {
+        matches!(self, Self::Cpu | Self::Wgpu(_))
+    }
+
+    /// The card, if wgpu reaches it.
+    pub fn wgpu(&self) -> Option<&Gpu> {
+        match self {
+            Self::Wgpu(gpu) => Some(gpu),
+            _ => None,
+        }
+    }
+
     /// Whether both are one.
     pub fn same_device(&self, other: &Self) -> bool {
-        self.candle().same_device(&other.candle())
+        match (self, other) {
+            (Self::Wgpu(a), Self::Wgpu(b)) => a.is(b),
+            (Self::Wgpu(_), _) | (_, Self::Wgpu(_)) => false,
+            _ => self.candle().same_device(&other.candle()),
+        }
     }
 
     /// Waits for what is under way.
     pub fn synchronize(&self) -> Result<()> {
-        self.candle().synchronize()
+        match self {
+            Self::Wgpu(gpu) => Ok(gpu.wait()?),
+            _ => self.candle().synchronize(),
+        }
     }
 }
 
@@ -89,13 +115,12 @@ impl Tensor {
     pub fn candle(&self) -> Result<candle_core::Tensor> {
         match &self.place {
             Place::Candle(tensor) => Ok(tensor.clone()),
+            Place::Card(tensor) => tensor.download(),
         }
     }
 
     /// What candle made of this one, put back where this one lies.
     pub(crate) fn beside(&self, made: candle_core::Tensor) -> Result<Self> {
-        match &self.place {
-            Place::Candle(_) => Ok(made.into()),
-        }
+        Self::put(made, &self.device)
     }
 }

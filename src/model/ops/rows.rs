@@ -17,10 +17,6 @@ pub(crate) struct RowNorms {
 pub(crate) enum Norms {
     Ready(Vec<RowNorms>),
     /// `[n, 3]`
-    #[cfg_attr(
-        not(feature = "cuda"),
-        expect(dead_code, reason = "only cards work ahead")
-    )]
     OnDevice(crate::tensor::Tensor),
 }
 

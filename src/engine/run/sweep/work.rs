@@ -287,8 +287,8 @@ impl Limits {
         let kv = c.num_key_value_heads * c.head_dim;
         let qkv = c.num_attention_heads * c.head_dim + 2 * kv;
         let widths = 6 * c.hidden_size + 2 * qkv + 3 * c.intermediate_size;
-        // On the CPU attention never holds all scores.
-        let scores = match device.is_cpu() {
+        // Only candle's attention on cards holds all scores.
+        let scores = match device.has_pool() {
             true => 0,
             false => c.num_attention_heads * n * (bytes + 4),
         };

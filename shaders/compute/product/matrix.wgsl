@@ -1,0 +1,144 @@
+// y [n, n_out] = x [n, in] times the transpose of some rows of a weight, with cooperative matrices: f16 in, f32 sums.
+//
+// x is f16 already: rows of `pieces` times 2 vec4 of eight values, as many rows as the grid covers. y has room for n rounded
+// up to 16 rows of n_out; the rows of the weight here, a multiple of 16, are columns col0.. of y. A workgroup computes $BM
+// rows and $BN columns, $KP pieces of a row at a time through workgroup memory; one of its $WR times $WC subgroups computes
+// $TM times $TN blocks of 16x16. Rows in workgroup memory have a gap of one vec4 against bank conflicts; with two $BUFFERS one
+// is filled while the other is still read.
+enable f16;
+enable wgpu_cooperative_matrix;
+struct P {
+  first_x: u32, first_q: u32, first_s: u32, first_y: u32,
+  n: u32, pieces: u32, scale_row: u32, rows: u32, col0: u32, n_out: u32,
+}
+@group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<uniform> p: P;
+
+//if WORDS
+const GAP: u32 = $KPu * 2u + 1u;
+const STEP: u32 = 2u;
+var<workgroup> xs: array<vec4<u32>, $BUFFERS * $BM * GAP>;
+var<workgroup> ws: array<vec4<u32>, $BUFFERS * $BN * GAP>;
+//end
+//if NO_WORDS
+const GAP: u32 = $KPu * 4u + 2u;
+const STEP: u32 = 4u;
+var<workgroup> xs: array<vec4<f16>, $BUFFERS * $BM * GAP>;
+var<workgroup> ws: array<vec4<f16>, $BUFFERS * $BN * GAP>;
+fn four(a: u32, b: u32) -> vec4<f16> { return vec4<f16>(vec4<f32>(unpack2x16float(a), unpack2x16float(b))); }
+//end
+
+@compute @workgroup_size($THREADS)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+  @builtin(subgroup_id) subgroup: u32,
+) {
+  let row0 = group.x * $BMu;
+  let first = group.y * $BNu;
+  let x_at = p.first_x / 4u;
+  let warp_row = (subgroup / $WCu) * ($TMu * 16u);
+  let warp_col = (subgroup % $WCu) * ($TNu * 16u);
+  //for i in TM
+  //for j in TN
+  var sum_$i_$j: coop_mat16x16<f32, C>;
+  //end
+  //end
+  //for l in XL
+  var x_a$l: vec4<u32>;
+  var x_b$l: vec4<u32>;
+  let x_e$l = t + $lu * $THREADSu;
+  let x_i$l = x_at + ((row0 + x_e$l / $KPu) * p.pieces + x_e$l % $KPu) * 2u;
+  if (x_e$l < $BMu * $KPu) { x_a$l = x[x_i$l]; x_b$l = x[x_i$l + 1u]; }
+  //end
+  //for l in WL
+  var raw$l: Raw;
+  let w_e$l = t + $lu * $THREADSu;
+  let w_row$l = min(first + w_e$l / $KPu, p.rows - 1u);
+  if (w_e$l < $BNu * $KPu) { raw$l = fetch(w_row$l, w_e$l % $KPu); }
+  //end
+  for (var piece = 0u; piece < p.pieces; piece += $KPu) {
+    //if ONE_BUFFER
+    workgroupBarrier();
+    let x_buffer = 0u;
+    let w_buffer = 0u;
+    //end
+    //if TWO_BUFFERS
+    let turn = (piece / $KPu) & 1u;
+    let x_buffer = turn * $BMu * GAP;
+    let w_buffer = turn * $BNu * GAP;
+    //end
+    //for l in XL
+    if (x_e$l < $BMu * $KPu) {
+      let at = x_buffer + (x_e$l / $KPu) * GAP + (x_e$l % $KPu) * STEP;
+      //if WORDS
+      xs[at] = x_a$l;
+      xs[at + 1u] = x_b$l;
+      //end
+      //if NO_WORDS
+      xs[at] = four(x_a$l.x, x_a$l.y);
+      xs[at + 1u] = four(x_a$l.z, x_a$l.w);
+      xs[at + 2u] = four(x_b$l.x, x_b$l.y);
+      xs[at + 3u] = four(x_b$l.z, x_b$l.w);
+      //end
+    }
+    //end
+    //for l in WL
+    if (w_e$l < $BNu * $KPu) {
+      let at = w_buffer + (w_e$l / $KPu) * GAP + (w_e$l % $KPu) * STEP;
+      let w = halves(raw$l);
+      //if WORDS
+      ws[at] = w.a;
+      ws[at + 1u] = w.b;
+      //end
+      //if NO_WORDS
+      ws[at] = four(w.a.x, w.a.y);
+      ws[at + 1u] = four(w.a.z, w.a.w);
+      ws[at + 2u] = four(w.b.x, w.b.y);
+      ws[at + 3u] = four(w.b.z, w.b.w);
+      //end
+    }
+    //end
+    workgroupBarrier();
+    if (piece + $KPu < p.pieces) {
+      //for l in XL
+      if (x_e$l < $BMu * $KPu) {
+        let i = x_i$l + (piece + $KPu) * 2u;
+        x_a$l = x[i];
+        x_b$l = x[i + 1u];
+      }
+      //end
+      //for l in WL
+      if (w_e$l < $BNu * $KPu) { raw$l = fetch(w_row$l, piece + $KPu + w_e$l % $KPu); }
+      //end
+    }
+    //for k in KP
+    {
+      //for i in TM
+      let m$i = coopLoadT<coop_mat16x16<f16, A>>(&xs[x_buffer + (warp_row + $iu * 16u) * GAP + $ku * STEP], GAP);
+      //end
+      //for j in TN
+      let v$j = coopLoad<coop_mat16x16<f16, B>>(&ws[w_buffer + (warp_col + $ju * 16u) * GAP + $ku * STEP], GAP);
+      //for i in TM
+      sum_$i_$j = coopMultiplyAdd(m$i, v$j, sum_$i_$j);
+      //end
+      //end
+    }
+    //end
+  }
+  let n_out = p.n_out;
+  //for i in TM
+  //for j in TN
+  {
+    let row = row0 + warp_row + $iu * 16u;
+    let col = first + warp_col + $ju * 16u;
+    if (row < p.n && col < p.rows) {
+      let at = p.first_y + row * n_out + p.col0 + col;
+      let sum = sum_$i_$j;
+      coopStoreT(sum, &y[at], n_out);
+    }
+  }
+  //end
+  //end
+}

@@ -1,0 +1,297 @@
+//! The kernels of products: each path with the sizes of its tiles, written for each kind of weight.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use super::template::expand;
+use super::weight::Kind;
+use super::{Gpu, Kernel};
+
+/// One way to compute a product, and the sizes that its shader has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Path {
+    /// For at most `n` rows: groups of `g` invocations take `r` rows of the weight, with `tile` pieces of x at a time.
+    Few {
+        n: u32,
+        g: u32,
+        r: u32,
+        tile: u32,
+        shuffles: bool,
+    },
+    /// Tiles of `bm` rows and 128 columns in f32, `mv` times 4 rows for each invocation.
+    Tiled {
+        bm: u32,
+        mv: u32,
+    },
+    Matrix(Matrix),
+    Back,
+    Rows,
+}
+
+/// Cooperative matrices: `wr` times `wc` subgroups of `size` invocations take `tm` times `tn` blocks of 16x16 each, with
+/// `kp` pieces of a row at a time in one or two buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Matrix {
+    pub wr: u32,
+    pub wc: u32,
+    pub tm: u32,
+    pub tn: u32,
+    pub kp: u32,
+    pub buffers: u32,
+    pub words: bool,
+    pub size: u32,
+}
+
+impl Matrix {
+    pub fn new([wr, wc, tm, tn, kp, buffers]: [u32; 6], size: u32) -> Self {
+        Self {
+            wr,
+            wc,
+            tm,
+            tn,
+            kp,
+            buffers,
+            words: true,
+            size,
+        }
+    }
+
+    /// Rows of x and of the weight that a workgroup takes.
+    fn tile(self) -> (u32, u32) {
+        (self.wr * self.tm * 16, self.wc * self.tn * 16)
+    }
+
+    fn source(self, text: &str, mut flags: Vec<&str>) -> String {
+        let ((bm, bn), threads) = (self.tile(), self.wr * self.wc * self.size);
+        let loads = |rows: u32| (rows * self.kp).div_ceil(threads);
+        flags.push(if self.buffers == 2 {
+            "TWO_BUFFERS"
+        } else {
+            "ONE_BUFFER"
+        });
+        flags.push(if self.words { "WORDS" } else { "NO_WORDS" });
+        let numbers = [
+            ("BM", bm),
+            ("BN", bn),
+            ("WC", self.wc),
+            ("TM", self.tm),
+            ("TN", self.tn),
+            ("KP", self.kp),
+            ("BUFFERS", self.buffers),
+            ("THREADS", threads),
+            ("XL", loads(bm)),
+            ("WL", loads(bn)),
+        ];
+        expand(text, &numbers, &flags)
+    }
+}
+
+impl Path {
+    /// Rows of x and of the weight that a workgroup takes.
+    pub(super) fn tile(self) -> (usize, usize) {
+        match self {
+            Self::Few { n, g, r, .. } => (n as usize, (256 / g * r) as usize),
+            Self::Tiled { bm, .. } => (bm as usize, 128),
+            Self::Matrix(tiles) => (tiles.tile().0 as usize, tiles.tile().1 as usize),
+            Self::Back => (64, 128),
+            Self::Rows => (1, 1),
+        }
+    }
+
+    /// The kernel for a kind of weight, written at the first use.
+    pub(super) fn kernel(self, kind: Kind) -> Kernel {
+        static WRITTEN: LazyLock<Mutex<HashMap<(Path, Kind), &'static str>>> =
+            LazyLock::new(Mutex::default);
+        let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+        // The texts stay as long as the program: there are few, and pipelines are found by their address.
+        let source = written
+            .entry((self, kind))
+            .or_insert_with(|| self.source(kind).leak());
+        let name = match self {
+            Self::Few { .. } => "product of few rows",
+            Self::Tiled { .. } => "tiled product",
+            Self::Matrix(_) => "product with cooperative matrices",
+            Self::Back => "product backwards",
+            Self::Rows => "rows of a weight",
+        };
+        Kernel {
+            name,
+            source: Cow::Borrowed(source),
+            writes: &[false, false, false, true],
+        }
+    }
+
+    fn source(self, kind: Kind) -> String {
+        let mut flags = vec![];
+        flags.push(if matches!(kind, Kind::F16) {
+            "IS_F16"
+        } else {
+            "NOT_F16"
+        });
+        let has_offset = matches!(kind, Kind::Q8_0 | Kind::Q4K);
+        flags.push(if has_offset {
+            "HAS_OFFSET"
+        } else {
+            "NO_OFFSET"
+        });
+        let text = |own: &str, halves: &str| {
+            let loads = match kind {
+                Kind::F32 => include_str!("../../shaders/compute/weights/f32.wgsl"),
+                Kind::F16 => include_str!("../../shaders/compute/weights/f16.wgsl"),
+                Kind::Q8_0 => include_str!("../../shaders/compute/weights/q8_0.wgsl"),
+                Kind::Q4K => include_str!("../../shaders/compute/weights/q4k.wgsl"),
+            };
+            let piece = include_str!("../../shaders/compute/weights/piece.wgsl");
+            [own, piece, loads, halves].concat()
+        };
+        match self {
+            Self::Few {
+                n,
+                g,
+                r,
+                tile,
+                shuffles,
+            } => {
+                flags.push(if shuffles { "SHUFFLE" } else { "NO_SHUFFLE" });
+                let own = include_str!("../../shaders/compute/product/few.wgsl");
+                expand(
+                    &text(own, ""),
+                    &[("N", n), ("G", g), ("R", r), ("TILE", tile)],
+                    &flags,
+                )
+            }
+            Self::Tiled { bm, mv } => {
+                let threads = bm / (4 * mv) * 16;
+                let first = if threads == 256 { 128 } else { 0 };
+                let numbers = [
+                    ("BM", bm),
+                    ("MV", mv),
+                    ("THREADS", threads),
+                    ("X_THREAD", first),
+                ];
+                expand(
+                    &text(include_str!("../../shaders/compute/product/tiled.wgsl"), ""),
+                    &numbers,
+                    &flags,
+                )
+            }
+            Self::Matrix(tiles) => {
+                let own = include_str!("../../shaders/compute/product/matrix.wgsl");
+                let halves = include_str!("../../shaders/compute/weights/halves.wgsl");
+                tiles.source(&text(own, halves), flags)
+            }
+            Self::Back => expand(
+                &text(include_str!("../../shaders/compute/product/back.wgsl"), ""),
+                &[],
+                &flags,
+            ),
+            Self::Rows => expand(
+                &text(include_str!("../../shaders/compute/product/rows.wgsl"), ""),
+                &[],
+                &flags,
+            ),
+        }
+    }
+}
+
+/// The path for `n` rows of x.
+pub(super) fn choose(gpu: &Gpu, n: usize, kind: Kind, n_out: usize) -> Path {
+    if n <= 8 {
+        return few(gpu, n);
+    }
+    if gpu.has_cooperative_matrix() && n_out.is_multiple_of(16) {
+        return matrix(gpu, n, kind);
+    }
+    match n {
+        ..=32 => Path::Tiled { bm: 32, mv: 1 },
+        33..=64 => Path::Tiled { bm: 64, mv: 2 },
+        _ => Path::Tiled { bm: 128, mv: 2 },
+    }
+}
+
+fn few(gpu: &Gpu, n: usize) -> Path {
+    let n = (n as u32).next_power_of_two();
+    let smallest = gpu.facts().subgroup.0;
+    let shuffles = gpu.has_subgroups() && smallest >= 8;
+    let g = if shuffles { smallest.min(32) } else { 32 };
+    // A tile of x is n * tile * 72 bytes; without shuffles the sums need n * 1,024 more.
+    let memory =
+        gpu.facts().max_workgroup_memory.min(48 << 10) - if shuffles { 0 } else { n << 10 };
+    let most = memory / (n * 72);
+    let tile = if most.is_power_of_two() {
+        most
+    } else {
+        most.next_power_of_two() / 2
+    };
+    Path::Few {
+        n,
+        g,
+        r: if n > 4 { 2 } else { 4 },
+        tile: tile.min(256),
+        shuffles,
+    }
+}
+
+fn matrix(gpu: &Gpu, n: usize, _kind: Kind) -> Path {
+    let tiles = match n {
+        ..=16 => [1, 4, 1, 1, 2, 1],
+        17..=32 => [1, 4, 2, 1, 2, 1],
+        33..=64 => [2, 4, 2, 1, 2, 1],
+        _ => [2, 4, 4, 2, 2, 1],
+    };
+    Path::Matrix(Matrix::new(tiles, gpu.facts().subgroup.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths() -> Vec<Path> {
+        let mut paths = vec![Path::Back, Path::Rows];
+        for n in [1, 2, 4, 8] {
+            for shuffles in [false, true] {
+                paths.push(Path::Few {
+                    n,
+                    g: 32,
+                    r: 4,
+                    tile: 32,
+                    shuffles,
+                });
+            }
+        }
+        paths.extend([(32, 1), (64, 2), (128, 2)].map(|(bm, mv)| Path::Tiled { bm, mv }));
+        for buffers in [1, 2] {
+            for [wr, wc, tm, tn, kp] in [
+                [1, 4, 1, 1, 2],
+                [2, 4, 2, 1, 4],
+                [2, 4, 4, 2, 2],
+                [2, 2, 4, 4, 4],
+            ] {
+                paths.push(Path::Matrix(Matrix::new([wr, wc, tm, tn, kp, buffers], 32)));
+            }
+        }
+        paths
+    }
+
+    #[test]
+    fn every_shader_is_valid_and_becomes_spir_v() {
+        for (path, kind) in paths()
+            .into_iter()
+            .flat_map(|path| [Kind::F32, Kind::F16, Kind::Q8_0, Kind::Q4K].map(|kind| (path, kind)))
+        {
+            let source = path.source(kind);
+            let module = naga::front::wgsl::parse_str(&source)
+                .unwrap_or_else(|e| panic!("{path:?} {kind:?}: {}", e.emit_to_string(&source)));
+            let flags = naga::valid::ValidationFlags::all();
+            let info = naga::valid::Validator::new(flags, naga::valid::Capabilities::all())
+                .validate(&module)
+                .unwrap_or_else(|e| panic!("{path:?} {kind:?}: {}", e.emit_to_string(&source)));
+            let options = naga::back::spv::Options {
+                lang_version: (1, 4),
+                ..Default::default()
+            };
+            naga::back::spv::write_vec(&module, &info, &options, None).unwrap();
+        }
+    }
+}
