@@ -47,7 +47,11 @@ pub struct Ours {
 }
 
 pub fn run(session: &Session) -> Ours {
-    let mut engine = Engine::new(EngineOptions::default()).unwrap();
+    run_on(session, EngineOptions::default())
+}
+
+pub fn run_on(session: &Session, options: EngineOptions) -> Ours {
+    let mut engine = Engine::new(options).unwrap();
     let trace = engine.run(&session.run_spec(RunId(1)), &mut Deaf).unwrap();
     let dump = engine.dump(false).unwrap();
     Ours { trace, dump }
