@@ -159,6 +159,30 @@ fn the_animation_has_a_frame_a_level() {
 }
 
 #[test]
+fn a_script_alone_is_written_and_what_is_not_there_is_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = session_file(dir.path());
+    let script = dir.path().join("again.py");
+    let output = export(&[text(&path), "--python", text(&script)]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(std::fs::read_to_string(&script).unwrap().contains("import"));
+    let session = std::fs::read_to_string(&path).unwrap();
+    let session = session.replace(
+        r#""words":["dog"]"#,
+        r#""words":["dog"],"attention":{"query":"answer:9"}"#,
+    );
+    std::fs::write(&path, session).unwrap();
+    let csv = dir.path().join("words.csv");
+    let output = export(&[text(&path), "--csv", text(&csv)]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && csv.exists(), "{told}");
+    assert!(
+        told.contains("note: readout.attention.query: answer:9"),
+        "{told}"
+    );
+}
+
+#[test]
 fn bad_requests_are_told_in_a_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let path = session_file(dir.path());

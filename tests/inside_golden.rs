@@ -105,11 +105,18 @@ fn a_token_that_is_not_there_is_said() {
         .unwrap();
     assert!(why.contains("readout.attribution.token: 99"), "{why}");
     session.readout.attention.as_mut().unwrap().query = "answer:99".parse().unwrap();
-    let error = engine
+    let trace = engine
         .run(&session.run_spec(RunId(2)), &mut golden::Deaf)
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("readout.attention.query"),
-        "{error}"
-    );
+        .unwrap();
+    let n = trace.baseline.answer.ids.len();
+    let why = trace.insight.why_no_attention(&trace.layout, n).unwrap();
+    assert!(why.contains("readout.attention.query: answer:99"), "{why}");
+    assert!(trace.complete && trace.insight.edited.attention.is_none());
+    // A query that is there is read by the same engine afterwards.
+    session.readout.attention.as_mut().unwrap().query = "answer:0".parse().unwrap();
+    let trace = engine
+        .run(&session.run_spec(RunId(3)), &mut golden::Deaf)
+        .unwrap();
+    assert!(trace.insight.why_no_attention(&trace.layout, n).is_none());
+    assert!(trace.insight.edited.attention.is_some());
 }

@@ -19,10 +19,11 @@ const SCALE: usize = 2;
 
 impl PatchglassApp {
     pub(super) fn export(&mut self, ctx: &Context, action: &Action) {
-        let Some(trace) = self.runs.shared_trace().filter(|trace| trace.complete) else {
-            return self
-                .runs
-                .show_error("there is no complete run to export yet".to_owned());
+        let Some(trace) = self.runs.result().cloned() else {
+            return self.runs.show_error(
+                "there is no complete run of this session to export: wait for it, or run it again"
+                    .to_owned(),
+            );
         };
         let name = |ending: &str| format!("{}.{ending}", self.name());
         let session = self.session.clone();

@@ -70,10 +70,11 @@ impl PatchglassApp {
     }
 
     pub(super) fn save_recorded(&mut self) {
-        match self.runs.complete_trace() {
-            Some(trace) if !self.runs.running() => self.dialogs.save_recorded(&self.session, trace),
-            _ => self.runs.show_error(
-                "the run is not complete: wait for it, then save with results".to_owned(),
+        match self.runs.result() {
+            Some(trace) => self.dialogs.save_recorded(&self.session, trace.clone()),
+            None => self.runs.show_error(
+                "the run of this session is not complete: wait for it, or run it again, then save with results"
+                    .to_owned(),
             ),
         }
     }

@@ -113,11 +113,6 @@ impl Runs {
         self.last = LastRun::Recorded;
     }
 
-    /// The newest trace, to be kept.
-    pub fn complete_trace(&self) -> Option<Arc<Trace>> {
-        self.trace.clone().filter(|trace| trace.complete)
-    }
-
     /// Asks for a task; it starts when nothing runs.
     pub fn want_task(&mut self, task: Task) {
         self.tasks.want(task);
@@ -147,11 +142,6 @@ impl Runs {
     /// The tensors that a task brought, once.
     pub fn take_tensors(&mut self) -> Option<Arc<Vec<crate::engine::Named>>> {
         self.tasks.take_tensors()
-    }
-
-    /// The newest trace, to be kept by whoever works on it beside the window.
-    pub fn shared_trace(&self) -> Option<Arc<Trace>> {
-        self.trace.clone()
     }
 
     pub fn set_shown_level(&self, level: usize) {
@@ -301,11 +291,12 @@ impl Runs {
         self.trace.as_deref()
     }
 
-    /// The result of the session as it is: the newest run, if it is through.
+    /// The result of the session as it is: the newest run, if it is through, or what was saved with the session.
+    /// Nothing after a run that was stopped or failed, though an older trace is still on the screen.
     pub fn result(&self) -> Option<&Arc<Trace>> {
         let trace = self.trace.as_ref()?;
-        let is_done = !self.running && self.last == LastRun::Done && trace.complete;
-        is_done.then_some(trace)
+        let is_of_session = matches!(self.last, LastRun::Done | LastRun::Recorded);
+        (!self.running && is_of_session && trace.complete).then_some(trace)
     }
 
     /// Shows a kept result until the run that was asked for has more.

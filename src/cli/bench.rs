@@ -70,7 +70,7 @@ fn load(args: &BenchArgs) -> Result<(Engine, ModelSource, f64)> {
     let source = match args.model.as_deref() {
         // The engine is only ever asked for the model that it adopted.
         Some(RANDOM) => ModelSource::Folder(RANDOM.into()),
-        other => super::model_source(other),
+        other => args.compute.with_mmproj(super::model_source(other)),
     };
     engine.prepare_device(RunId(0), &mut terminal)?;
     let mut progress = |fraction| {

@@ -67,6 +67,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
         &args.html,
         &args.json,
         &args.safetensors,
+        &args.python,
     ];
     if asked.iter().all(|file| file.is_none()) && args.demo_model.is_none() {
         return Err(Error::input(
@@ -81,6 +82,9 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     terminal.finish();
     let trace = trace?;
     super::tell_notes(&trace);
+    if let Some(why) = super::missing(&trace) {
+        eprintln!("note: {why}");
+    }
     write(args, &session, &trace)?;
     match &args.safetensors {
         Some(path) => write_file(path, &tensors::to_bytes(&engine.dump(false)?)?),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, value_parser};
 
 use super::Compute;
 use super::terminal::Terminal;
@@ -34,9 +34,9 @@ pub struct LensArgs {
     /// Also draw the words into the picture and write it here, as PNG
     #[arg(long)]
     png: Option<PathBuf>,
-    /// Characters of each column
-    #[arg(long, default_value_t = 9)]
-    width: usize,
+    /// Characters of each column, 1 to 200
+    #[arg(long, default_value_t = 9, value_parser = value_parser!(u16).range(1..=200))]
+    width: u16,
     #[command(flatten)]
     compute: Compute,
 }
@@ -69,7 +69,7 @@ pub fn lens(args: &LensArgs) -> Result<()> {
             trace.model.n_layers
         )));
     };
-    super::print(&table(&trace, readout, args.width.max(1)))?;
+    super::print(&table(&trace, readout, usize::from(args.width)))?;
     match &args.png {
         Some(path) => write_png(&trace, readout, path),
         None => Ok(()),

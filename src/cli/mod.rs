@@ -192,6 +192,13 @@ fn tell_notes(trace: &Trace) {
     }
 }
 
+/// Why something that the session's readout asks for is not in a complete trace.
+fn missing(trace: &Trace) -> Option<String> {
+    let (insight, n_answer) = (&trace.insight, trace.baseline.answer.ids.len());
+    let attribution = insight.why_no_attribution(n_answer);
+    attribution.or_else(|| insight.why_no_attention(&trace.layout, n_answer))
+}
+
 /// Prints a result. A reader that went away (`| head`) is no error.
 fn print(text: &str) -> Result<()> {
     use std::io::Write as _;

@@ -47,8 +47,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     terminal.finish();
     let trace = trace?;
     super::tell_notes(&trace);
-    let n_answer = trace.baseline.answer.ids.len();
-    if let Some(why) = trace.insight.why_no_attribution(n_answer) {
+    if let Some(why) = super::missing(&trace) {
         return Err(Error::input(why));
     }
     let json = serde_json::to_string(&ResultFile::new(&trace)).map_err(Error::internal)?;

@@ -229,6 +229,8 @@ impl Common {
         if let Some(prompt) = &self.prompt {
             experiment.prompt = prompt.clone();
         }
+        let model = std::mem::take(&mut experiment.model);
+        experiment.model = self.compute.with_mmproj(model);
         Ok(session)
     }
 }

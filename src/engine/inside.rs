@@ -97,8 +97,9 @@ impl RunState {
         watch: &mut Watch<'_>,
     ) -> Result<()> {
         let known = self.looked.of(readout);
-        if let (Some(spec), None) = (&readout.attention, known.attention) {
-            let found = self.attention(model, spec, answer, watch)?;
+        if let (Some(spec), None) = (&readout.attention, known.attention)
+            && let Some(found) = self.attention(model, spec, answer, watch)?
+        {
             self.looked.attention = Some((spec.query, spec.rollout, Arc::new(found)));
         }
         if let (Some(spec), None) = (&readout.attribution, known.attribution)
@@ -186,15 +187,18 @@ impl RunState {
         Ok(pattern.to_dtype(DType::F32)?)
     }
 
+    /// `None` where prompt and clean answer have no such token; [`super::insight::Insight::why_no_attention`] tells why.
     fn attention(
         &mut self,
         model: &Llava,
         spec: &AttentionSpec,
         answer: &[u32],
         watch: &mut Watch<'_>,
-    ) -> Result<Attention> {
+    ) -> Result<Option<Attention>> {
         let layout = self.prompt.layout.clone();
-        let query = spec.query.position(&layout, answer.len())?;
+        let Ok(query) = spec.query.position(&layout, answer.len()) else {
+            return Ok(None);
+        };
         let n_given = (query + 1).saturating_sub(layout.n_prompt);
         let given = self.give(model, &answer[..n_given], watch)?;
         let (n_layers, n_heads) = (model.facts.n_layers, model.facts.n_heads);
@@ -209,7 +213,7 @@ impl RunState {
             true => self.rollout(model, &given, query, watch)?,
             false => Vec::new(),
         };
-        Ok(Attention {
+        Ok(Some(Attention {
             query,
             n_layers,
             n_heads,
@@ -217,7 +221,7 @@ impl RunState {
             pattern,
             rollout,
             sinks: self.sinks(model, &given, watch)?,
-        })
+        }))
     }
 
     /// The query's row of the product of all blocks' (mean pattern + identity) / 2, the last block first. `[key]`

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::index::TokenLayout;
 use crate::spec::{HeadMap, Readout};
 
 /// What was asked for beyond the words, for both runs.
@@ -26,6 +27,14 @@ pub struct Insight {
 }
 
 impl Insight {
+    /// Why there is no attention in a complete trace that was asked for one.
+    pub fn why_no_attention(&self, layout: &TokenLayout, n_answer: usize) -> Option<String> {
+        let spec = self.asked.attention.as_ref()?;
+        // Without an answer, token 0 is the likeliest next one.
+        let position = spec.query.position(layout, n_answer.max(1));
+        position.err().map(|error| error.to_string())
+    }
+
     /// Why there is no attribution in a complete trace that was asked for one.
     pub fn why_no_attribution(&self, n_answer: usize) -> Option<String> {
         let spec = self.asked.attribution.as_ref()?;

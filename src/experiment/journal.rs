@@ -42,7 +42,7 @@ pub fn read<R: DeserializeOwned>(path: &Path) -> Result<(Value, BTreeMap<usize, 
         .iter()
         .rposition(|b| *b == b'\n')
         .map_or(0, |at| at + 1);
-    let text = std::str::from_utf8(&bytes[..end]).unwrap_or_default();
+    let text = std::str::from_utf8(&bytes[..end]).map_err(|e| not_text(path, &bytes, e))?;
     let mut lines = text.lines().enumerate();
     let bad = |line: usize, e: &serde_json::Error| {
         Error::input(format!(
@@ -61,6 +61,15 @@ pub fn read<R: DeserializeOwned>(path: &Path) -> Result<(Value, BTreeMap<usize, 
         rows.insert(line.index, line.row);
     }
     Ok((header, rows, end as u64))
+}
+
+fn not_text(path: &Path, bytes: &[u8], error: std::str::Utf8Error) -> Error {
+    let before = &bytes[..error.valid_up_to()];
+    let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+    Error::input(format!(
+        "{}, line {line}: not valid UTF-8; the file was changed: move it away to start anew",
+        path.display()
+    ))
 }
 
 impl<R: Serialize + DeserializeOwned> Journal<R> {
@@ -190,6 +199,29 @@ mod tests {
             .unwrap()
             .to_string();
         assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_costs_no_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        let header = json!({"experiment": "test", "note": "x"});
+        let mut journal = Journal::<Row>::open(&path, &header).unwrap();
+        journal.append(0, row(1)).unwrap();
+        drop(journal);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes.iter().rposition(|b| *b == b'n').unwrap();
+        bytes[at] = 0xFF;
+        std::fs::write(&path, &bytes).unwrap();
+        for other in [&header, &json!({"experiment": "another"})] {
+            let error = Journal::<Row>::open(&path, other).err().unwrap();
+            let text = error.to_string();
+            assert!(
+                text.contains("rows.jsonl, line 2") && text.contains("UTF-8"),
+                "{text}"
+            );
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 
     #[test]

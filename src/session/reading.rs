@@ -129,6 +129,12 @@ pub(super) fn set(session: &mut Session, to: ReadingView) -> Effects {
     Effects { rerun }
 }
 
+/// What was read of the model before may not exist in another one: its grid and its tokens differ.
+pub(super) fn forget_model(session: &mut Session) {
+    session.readout.similar_to = None;
+    session.readout.word_tokens.clear();
+}
+
 pub(super) fn set_word_token(session: &mut Session, token: usize) -> Effects {
     let tokens = if token == 0 { Vec::new() } else { vec![token] };
     let rerun = session.readout.word_tokens != tokens;
@@ -154,6 +160,8 @@ pub(super) fn set_heat(session: &mut Session, heat: HeatKind) -> Effects {
 mod tests {
     use super::super::{Command, update};
     use super::*;
+    use crate::index::Patch;
+    use crate::spec::ModelSource;
 
     #[test]
     fn what_is_looked_at_is_read_once() {
@@ -177,5 +185,27 @@ mod tests {
         assert!(update(&mut s, Command::SetWordToken(1)).rerun);
         update(&mut s, Command::SetWord("dog".to_owned()));
         assert!(s.readout.word_tokens.is_empty() && !s.history.can_undo());
+    }
+
+    #[test]
+    fn another_model_has_neither_the_patch_nor_the_token() {
+        let mut s = Session::demo();
+        let other = ModelSource::Hub("owner/name".to_owned());
+        let ask = |s: &mut Session| {
+            update(s, Command::SetWord("banana".to_owned()));
+            update(s, Command::SetWordToken(2));
+            update(s, Command::SetSimilar(Some(Patch::new(9, 9))));
+        };
+        let is_free =
+            |s: &Session| s.readout.similar_to.is_none() && s.readout.word_tokens.is_empty();
+        ask(&mut s);
+        update(&mut s, Command::SetModel(ModelSource::Demo));
+        update(&mut s, Command::SetPrompt("Where?".to_owned()));
+        assert!(!is_free(&s), "the model is the same");
+        update(&mut s, Command::SetModel(other));
+        assert!(is_free(&s) && s.readout.words == ["banana"]);
+        ask(&mut s);
+        update(&mut s, Command::Undo);
+        assert!(is_free(&s), "undo brings another model as well");
     }
 }

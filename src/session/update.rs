@@ -13,6 +13,15 @@ pub struct Effects {
 
 /// Applies one command. An edit that changes nothing is no undo step and no run.
 pub fn update(session: &mut Session, command: Command) -> Effects {
+    let model = session.experiment.model.clone();
+    let effects = apply(session, command);
+    if session.experiment.model != model {
+        reading::forget_model(session);
+    }
+    effects
+}
+
+fn apply(session: &mut Session, command: Command) -> Effects {
     use Command as C;
     match command {
         C::SetModel(model) => edit(session, None, |e| e.model = model),

@@ -36,7 +36,7 @@ impl AttentionPanel {
         ui.add_space(GRID);
         match inside_view::attention(ctx) {
             Some(found) => show(ctx, ui, &found, &mut wanted, &mut inside),
-            None => weak(ui, &why_nothing(ctx)),
+            None => weak(ui, &why_none(ctx)),
         }
         if *spec != wanted {
             ctx.commands.send(Command::ReadAttention(Some(wanted)));
@@ -69,6 +69,18 @@ fn ask(ctx: &ViewCtx<'_>, ui: &mut Ui) {
         let spec = AttentionSpec::default();
         ctx.commands.send(Command::ReadAttention(Some(spec)));
         ctx.commands.send(Command::SetHeat(HeatKind::Attention));
+    }
+}
+
+fn why_none(ctx: &ViewCtx<'_>) -> String {
+    let missing = ctx.trace.filter(|trace| trace.complete).and_then(|trace| {
+        let n = trace.baseline.answer.ids.len();
+        trace.insight.why_no_attention(&trace.layout, n)
+    });
+    match missing {
+        Some(_) => "This token is not in the prompt or the answer of this run: choose another one."
+            .to_owned(),
+        None => why_nothing(ctx),
     }
 }
 

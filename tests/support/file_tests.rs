@@ -5,7 +5,7 @@ use egui_kittest::kittest::Queryable as _;
 use patchglass::session::Session;
 use patchglass::spec::PictureSource;
 
-use crate::support::{app, ask, settle};
+use crate::support::{App, app, ask, settle, wait};
 
 #[test]
 fn a_typed_path_opens_a_session_and_saving_writes_it() {
@@ -39,6 +39,41 @@ fn a_typed_path_opens_a_session_and_saving_writes_it() {
             .prompt,
         "And a bed?"
     );
+}
+
+#[test]
+fn a_stopped_run_leaves_nothing_to_save_or_export() {
+    let (mut harness, _) = app();
+    let copy_table = |harness: &mut App| {
+        harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::T);
+        harness.run_steps(2);
+        harness.state().error().map(str::to_owned)
+    };
+    assert_eq!(copy_table(&mut harness), None);
+    ask(&mut harness, "hang");
+    wait(&mut harness, "it hangs", |app| {
+        app.trace().is_some_and(|t| !t.complete)
+    });
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Period);
+    settle(&mut harness);
+    // What is on the screen answers another question.
+    assert!(harness.state().trace().is_some_and(|t| t.complete));
+    let error = copy_table(&mut harness).unwrap();
+    assert!(error.contains("no complete run of this session"), "{error}");
+    harness.get_by_label("Dismiss").click();
+    settle(&mut harness);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    harness.run_steps(2);
+    harness
+        .get_by_label("Command")
+        .type_text("save with results");
+    harness.run_steps(2);
+    harness.key_press(Key::Enter);
+    settle(&mut harness);
+    let error = harness.state().error().unwrap();
+    assert!(error.contains("then save with results"), "{error}");
+    ask(&mut harness, "What is it?");
+    assert_eq!(copy_table(&mut harness), None);
 }
 
 #[test]

@@ -363,6 +363,10 @@ fn a_recorded_session_is_read_without_a_run() {
         value(&harness, "Status")
     );
     assert_eq!(value(&harness, "Answer after"), trace.edited.answer.text);
+    // They can be exported as they are.
+    harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::T);
+    settle(&mut harness);
+    assert!(harness.state().error().is_none());
     // An edit runs the model again; a session that was changed no longer owns the results.
     harness.get_by_label("Patch row 0 column 0").click();
     harness.step();
