@@ -16,9 +16,12 @@ mod golden;
 #[path = "support/random_model.rs"]
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod random_model;
+#[path = "support/place.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
+mod place;
 
 use patchglass::engine::plan::Plan;
-use patchglass::engine::protocol::{DTypeChoice, DeviceChoice, RunId};
+use patchglass::engine::protocol::RunId;
 use patchglass::engine::trace::Trace;
 use patchglass::engine::{Engine, EngineOptions, Named};
 use patchglass::intervene::{CompiledSet, Donor, Target};
@@ -27,23 +30,20 @@ use patchglass::model::{Base, KvCache, Llava};
 use patchglass::session::Session;
 use patchglass::spec::{Experiment, Intervention};
 use patchglass::tensor::{DType, Device, Tensor};
+use place::Place;
 use random_model::{Draw, RandomModel};
 
-/// f32 on the CPU; with `PATCHGLASS_TEST_DEVICE=cuda` f16 on the card (in a build with the feature `cuda`).
-fn on_card() -> bool {
-    std::env::var("PATCHGLASS_TEST_DEVICE").is_ok_and(|device| device == "cuda")
+fn here() -> Place {
+    Place::of_environment()
 }
 
 /// Relative difference of a residual stream that rounding may make: other shapes of products take other kernels.
 fn tolerance() -> f64 {
-    if on_card() { 2e-2 } else { 3e-5 }
+    if here().is_f16() { 2e-2 } else { 3e-5 }
 }
 
 fn engine(whole_runs: bool) -> Engine {
-    let (device, dtype) = match on_card() {
-        true => (DeviceChoice::Cuda(0), Some(DTypeChoice::F16)),
-        false => (DeviceChoice::Cpu, None),
-    };
+    let (device, dtype) = here().choice();
     Engine::new(EngineOptions {
         device,
         dtype,
@@ -74,7 +74,7 @@ fn relative_error(a: &[f32], b: &[f32]) -> f64 {
 fn incremental_equals_whole() {
     let (mut worst, mut worst_gap, mut shares) = (0f64, 0f32, 0f64);
     let (mut n_sets, mut n_answers_differ) = (0, 0);
-    for seed in 0..50 {
+    for seed in 0..here().seeds(50) {
         let mut draw = Draw::new(1000 + seed);
         let model = RandomModel::new(&mut draw);
         let (mut fast, mut slow) = (engine(false), engine(true));
@@ -120,7 +120,7 @@ fn incremental_equals_whole() {
     );
     assert!(f64::from(worst_gap) < tolerance());
     // In f16 rounding may decide between two words that are equally likely.
-    assert!(n_answers_differ <= if on_card() { n_sets as usize / 50 } else { 0 });
+    assert!(n_answers_differ <= if here().is_f16() { n_sets as usize / 50 } else { 0 });
 }
 
 /// Keeps the stream at every level.
@@ -148,10 +148,8 @@ fn a_region_one_row_too_late_is_wrong() {
     for seed in 0..40 {
         let mut draw = Draw::new(5000 + seed);
         let random = RandomModel::new(&mut draw);
-        let model = Llava::load(random.folder.path(), &Device::Cpu, DType::F32, &mut |_| {
-            Ok(())
-        })
-        .unwrap();
+        let folder = random.folder.path();
+        let model = Llava::load(folder, &Device::Cpu, DType::F32, &mut |_| Ok(())).unwrap();
         let n_layers = model.facts.n_layers;
         let prompt = model.prompt(&random.experiment()).unwrap();
         let pixels = vec![0.3; 3 * model.facts.image_size.pow(2)];

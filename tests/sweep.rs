@@ -17,11 +17,14 @@ mod golden;
 #[path = "support/random_model.rs"]
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod random_model;
+#[path = "support/place.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
+mod place;
 
 use std::sync::Arc;
 
 use golden::Deaf;
-use patchglass::engine::protocol::{DTypeChoice, DeviceChoice, Event, Monitor, RunId, RunSpec};
+use patchglass::engine::protocol::{Event, Monitor, RunId, RunSpec};
 use patchglass::engine::sweep::{Effect, Sweep, Unit};
 use patchglass::engine::{Engine, EngineOptions};
 use patchglass::error::Error;
@@ -33,24 +36,21 @@ use patchglass::session::Session;
 use patchglass::spec::{
     Ablation, AttentionKnockout, Experiment, Intervention, Replacement, SweepOver, SweepSpec,
 };
-use patchglass::tensor::{DType, Device, Tensor};
+use patchglass::tensor::Tensor;
+use place::Place;
 use random_model::{Draw, RandomModel};
 
-/// f32 on the CPU; with `PATCHGLASS_TEST_DEVICE=cuda` f16 on the card (in a build with the feature `cuda`).
-fn on_card() -> bool {
-    std::env::var("PATCHGLASS_TEST_DEVICE").is_ok_and(|device| device == "cuda")
+fn here() -> Place {
+    Place::of_environment()
 }
 
 /// Difference of a probability, log-probability or logit that rounding may make: other shapes take other kernels.
 fn tolerance() -> f32 {
-    if on_card() { 2e-2 } else { 1e-4 }
+    if here().is_f16() { 2e-2 } else { 1e-4 }
 }
 
 fn options() -> EngineOptions {
-    let (device, dtype) = match on_card() {
-        true => (DeviceChoice::Cuda(0), Some(DTypeChoice::F16)),
-        false => (DeviceChoice::Cpu, None),
-    };
+    let (device, dtype) = here().choice();
     EngineOptions {
         device,
         dtype,
@@ -146,10 +146,7 @@ impl Slow {
     /// `pixels` are those that the sweep's engine saw.
     fn new(random: &RandomModel, experiment: &Experiment, pixels: &[f32], answer: &[u32]) -> Self {
         let folder = random.folder.path();
-        let (device, dtype) = match on_card() {
-            true => (candle_core::Device::new_cuda(0).unwrap().into(), DType::F16),
-            false => (Device::Cpu, DType::F32),
-        };
+        let (device, dtype) = here().device();
         let model = Llava::load(folder, &device, dtype, &mut |_| Ok(())).unwrap();
         let prompt = model.prompt(experiment).unwrap();
         let visual = model.encode(pixels).unwrap();
@@ -196,7 +193,7 @@ fn gap(a: &Effect, b: &Effect) -> f32 {
 fn a_sweep_equals_single_whole_runs() {
     let (mut worst, mut worst_noise, mut n_units, mut n_later) = (0f32, 0f32, 0, 0);
     let mut largest = 0f32;
-    for seed in 0..60 {
+    for seed in 0..here().seeds(60) {
         let mut draw = Draw::new(9000 + seed);
         let model = RandomModel::new(&mut draw);
         let mut experiment = model.experiment();
