@@ -3,6 +3,7 @@
 use egui::{CentralPanel, Frame, Margin, Panel, Rect, ScrollArea, Stroke, Ui};
 
 use super::{Panels, PatchglassApp};
+use crate::ui::image_grid::ImageGrid;
 use crate::ui::pane::Pane;
 use crate::ui::shortcuts::Actions;
 use crate::ui::top_bar::FileState;
@@ -89,7 +90,9 @@ impl PatchglassApp {
             .show(ui, |ui| {
                 dock.ui(ui, theme, &mut |ui, pane| {
                     if pane == Pane::Picture {
-                        over = ui.max_rect();
+                        let room = ui.max_rect();
+                        let bar = ImageGrid::bar_height(&view, room.width());
+                        over = room.with_max_y(room.bottom() - bar);
                     }
                     panels.draw_pane(&view, ui, pane, (tour, actions));
                 });

@@ -3,10 +3,10 @@
 //! What is read leaves as a command, and so does how it is looked at; the picture's heat map shows the patches.
 
 use egui::{RichText, Ui};
-use egui_plot::{Bar, BarChart, HLine, Legend, Plot};
+use egui_plot::{Bar, BarChart, HLine, Plot};
 
 use super::attention_panel::{send_view, why_nothing};
-use super::forms::labelled;
+use super::forms::{color_keys, labelled};
 use super::head_grid::HeadGrid;
 use super::heat::with_zero;
 use super::inside_view::{self, Found, map_text};
@@ -183,6 +183,8 @@ fn summary(ui: &mut Ui, found: &Found<'_, Attribution>) {
 /// Attention and MLP of every block side by side.
 fn bars(ctx: &ViewCtx<'_>, ui: &mut Ui, made: &Attribution) {
     let n_layers = made.mlp.len();
+    let keys = [("attention", ctx.theme.added), ("MLP", ctx.theme.text_weak)];
+    color_keys(ui, &keys, "");
     let chart = |name: &str, values: &[f32], offset: f64, color| {
         let bar = |(layer, value): (usize, &f32)| {
             let text = format!("block {layer} {name}: {}", labels::number(*value));
@@ -208,7 +210,6 @@ fn bars(ctx: &ViewCtx<'_>, ui: &mut Ui, made: &Attribution) {
         .x_axis_label("block")
         .y_axis_label("of the logit")
         .grid_color(ctx.theme.outline)
-        .legend(Legend::default())
         .x_grid_spacer(move |_| marks(n_layers))
         .x_axis_formatter(|mark, _| match mark.value.fract() == 0.0 {
             true => format!("{}", mark.value),

@@ -1,6 +1,6 @@
 //! Pieces that the forms of the interventions share: a labelled row, a field for patches. They send nothing.
 
-use egui::{RichText, Ui};
+use egui::{Color32, RichText, Sense, Ui, vec2};
 
 use super::ViewCtx;
 use super::draft::{Draft, Field};
@@ -76,4 +76,17 @@ pub fn patch_field(
         typed
     })
     .inner
+}
+
+/// What the colours of a plot stand for, in a line above it that covers none of it; then a remark.
+pub fn color_keys(ui: &mut Ui, keys: &[(&str, Color32)], remark: &str) {
+    ui.horizontal(|ui| {
+        for (name, color) in keys {
+            let (rect, _) = ui.allocate_exact_size(vec2(8.0, 8.0), Sense::hover());
+            ui.painter().rect_filled(rect, 2.0, *color);
+            ui.label(RichText::new(*name).small());
+            ui.add_space(GRID);
+        }
+        ui.label(RichText::new(remark).small().weak());
+    });
 }

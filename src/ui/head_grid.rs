@@ -226,6 +226,6 @@ fn legend_line(ctx: &ViewCtx<'_>, ui: &Ui, rect: Rect, text: &str, range: (f32, 
     }
     let font = FontId::proportional(style::SMALL);
     let at = pos2(bar.right() + 2.0 * GRID, y);
-    let text = format!("{text} · blocks down, heads right");
+    let text = format!("{text} · block × head");
     painter.text(at, Align2::LEFT_CENTER, text, font, ctx.theme.text_weak);
 }

@@ -38,7 +38,7 @@ impl LensTable {
         if !levels.is_some_and(|levels| levels.iter().any(Option::is_some)) {
             link::point(ui.ctx(), link::From::Table, Vec::new());
             let text = super::why_empty(ctx, "The words appear here with the first run");
-            ui.weak(text);
+            ui.label(egui::RichText::new(text).small().weak());
             return;
         }
         if let Some(trace) = trace {

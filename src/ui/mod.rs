@@ -152,7 +152,7 @@ fn why_empty(ctx: &ViewCtx<'_>, nothing: &'static str) -> &'static str {
             Stage::LoadingModel => "Loading the model…",
             _ => "Reading…",
         },
-        (Some(_), None) => "Nothing to show: the run failed, the message above says why",
+        (Some(_), None) => "Nothing to show: the run failed; the message on the picture says why",
         (None, None) => nothing,
     }
 }

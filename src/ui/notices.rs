@@ -8,7 +8,7 @@ use super::ViewCtx;
 use super::shortcuts::{Action, Actions};
 use super::style;
 
-/// One line at the bottom edge of `over`: what failed and what to do; `can_use_cpu` offers the CPU.
+/// At the bottom edge of `over`: what failed and what to do; `can_use_cpu` offers the CPU.
 pub fn error_bar(ctx: &ViewCtx<'_>, ui: &Ui, over: Rect, can_use_cpu: bool, actions: &Actions) {
     let Some(error) = ctx.error else {
         return;
@@ -26,19 +26,15 @@ pub fn error_bar(ctx: &ViewCtx<'_>, ui: &Ui, over: Rect, can_use_cpu: bool, acti
                 ui.set_width(width - 24.0);
                 ui.horizontal(|ui| {
                     ui.label(RichText::new("Failed").color(ctx.theme.error).strong());
-                    let text = egui::Label::new(error).selectable(true).truncate();
-                    let room = vec2(
-                        ui.available_width() - if can_use_cpu { 190.0 } else { 80.0 },
-                        24.0,
-                    );
-                    ui.allocate_ui_with_layout(
-                        room,
-                        egui::Layout::left_to_right(egui::Align::Center),
-                        |ui| {
-                            ui.set_min_width(room.x);
-                            ui.add(text);
-                        },
-                    );
+                    // The whole sentence: it says what to do.
+                    let text = egui::Label::new(error).selectable(true).wrap();
+                    let buttons = if can_use_cpu { 190.0 } else { 80.0 };
+                    let room = vec2(ui.available_width() - buttons, 24.0);
+                    let layout = egui::Layout::top_down(egui::Align::Min);
+                    ui.allocate_ui_with_layout(room, layout, |ui| {
+                        ui.set_min_width(room.x);
+                        ui.add(text);
+                    });
                     let use_cpu =
                         "Compute on the CPU from now on: slower, with the machine's own memory";
                     if can_use_cpu && ui.button("Use the CPU").on_hover_text(use_cpu).clicked() {

@@ -27,7 +27,7 @@ pub struct SweepPanel {
 
 impl SweepPanel {
     pub fn ui(&mut self, ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
-        let text = "What a word of the answer depends on: the clean run, without the interventions above, each time with one thing taken away.";
+        let text = "What a word of the answer depends on: the clean run, without the interventions of the session, each time with one thing taken away.";
         weak(ui, text);
         let mut settings = self.form.ui(ctx, ui);
         ui.add_space(GRID);

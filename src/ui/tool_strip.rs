@@ -38,7 +38,7 @@ fn selection(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
         ui.label(count.color(ctx.theme.text_weak))
             .on_hover_text("How many patches are selected");
     });
-    for (action, text, enabled) in [
+    let steps = [
         (Action::SelectAll, "All", ready),
         (Action::ClearSelection, "None", some),
         (Action::InvertSelection, "Invert", ready),
@@ -47,10 +47,13 @@ fn selection(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
         (Action::SelectRandom, "Random", ready),
         (Action::SelectLastRow, "Last row", ready),
         (Action::SelectRegisters, "Registers", ctx.trace.is_some()),
-    ] {
-        let size = vec2(WIDTH, 22.0);
-        step(ui, actions, &action, text, (size, enabled));
-    }
+    ];
+    ui.vertical_centered(|ui| {
+        for (action, text, enabled) in steps {
+            let size = vec2(WIDTH, 22.0);
+            step(ui, actions, &action, text, (size, enabled));
+        }
+    });
 }
 
 fn tool_button(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions, tool: Tool, action: Action) {

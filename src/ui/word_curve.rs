@@ -1,10 +1,12 @@
 //! The curves of a word over the levels: mean and best over some patches, of one run or of both.
 
 use egui::Ui;
-use egui_plot::{Corner, Legend, Line, LineStyle, Plot, PlotPoints, VLine};
+use egui_plot::{Line, LineStyle, Plot, PlotPoints, VLine};
 
 use super::ViewCtx;
+use super::forms::color_keys;
 use super::heat::{is_better, word_values};
+use super::sweep_curve::marks;
 use crate::engine::trace::{RunReadout, Trace};
 use crate::labels;
 use crate::session::{Command, WordUnit};
@@ -47,6 +49,13 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, trace: &Trace, curves: &[Curve]) {
     let unit = ctx.session.view.reading.unit;
     let theme = ctx.theme;
     let last = trace.model.n_layers;
+    let color = |at| if at == 0 { theme.text } else { theme.added };
+    let keys = curves
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| !c.name.is_empty());
+    let keys: Vec<_> = keys.map(|(at, curve)| (curve.name, color(at))).collect();
+    color_keys(ui, &keys, "solid: best, dashed: mean");
     let mut plot = Plot::new("word over levels")
         .height(HEIGHT)
         .allow_zoom(false)
@@ -67,7 +76,7 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, trace: &Trace, curves: &[Curve]) {
             WordUnit::Rank => "log10 of rank",
         })
         .grid_color(theme.outline)
-        .legend(Legend::default().position(Corner::LeftTop))
+        .x_grid_spacer(move |_| marks(last + 1))
         .x_axis_formatter(|mark, _| match mark.value.fract() == 0.0 {
             true => format!("{}", mark.value),
             false => String::new(),
@@ -84,14 +93,13 @@ pub fn ui(ctx: &ViewCtx<'_>, ui: &mut Ui, trace: &Trace, curves: &[Curve]) {
                 .allow_hover(false),
         );
         for (at, curve) in curves.iter().enumerate() {
-            let color = if at == 0 { theme.text } else { theme.added };
             for (values, kind, style) in [
                 (&curve.best, "best", LineStyle::Solid),
                 (&curve.mean, "mean", LineStyle::dashed_loose()),
             ] {
                 let name = format!("{} {kind}", curve.name);
                 let line = Line::new(name.trim().to_owned(), points(values, unit));
-                plot.line(line.color(color).style(style).width(1.5));
+                plot.line(line.color(color(at)).style(style).width(1.5));
             }
         }
         plot.pointer_coordinate()

@@ -121,7 +121,13 @@ fn tokens(ctx: &ViewCtx<'_>, ui: &mut Ui, trace: Option<&Trace>) {
     labelled(ui, "Token", |ui| {
         ui.horizontal_wrapped(|ui| {
             let Some((trace, word)) = found else {
-                ui.label(RichText::new("reading…").weak());
+                let goes_on = ctx.progress.is_some();
+                let text = if goes_on {
+                    "reading…"
+                } else {
+                    "not read yet"
+                };
+                ui.label(RichText::new(text).weak());
                 return;
             };
             let chosen = ctx

@@ -115,7 +115,7 @@ impl FakeEngine {
                 grid: GRID,
             }),
             input_ids: Arc::new(vec![0; 602]),
-            words: Vec::new(),
+            words: super::fake_reading::words(spec),
             similar_to: similar_to(spec),
             baseline,
             edited,
@@ -275,7 +275,7 @@ fn run(spec: &RunSpec, edited: bool, n_ablated: usize, n_new: usize, complete: b
             logit: prob.ln(),
         })
         .collect();
-    RunReadout {
+    let mut run = RunReadout {
         levels,
         next_token,
         answer: Answer {
@@ -285,7 +285,11 @@ fn run(spec: &RunSpec, edited: bool, n_ablated: usize, n_new: usize, complete: b
             complete,
         },
         ..RunReadout::default()
+    };
+    if complete || !edited {
+        super::fake_reading::add(spec, edited, &mut run);
     }
+    run
 }
 
 /// The patch that the others are compared with.

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use patchglass::engine::insight::{Attention, Attribution, Comparison, Forced, Inside, Insight};
+use patchglass::engine::insight::{
+    Attention, Attribution, Comparison, Control, Forced, Inside, Insight,
+};
 use patchglass::engine::protocol::RunSpec;
 use patchglass::engine::trace::RunReadout;
 
@@ -26,15 +28,33 @@ pub fn of(spec: &RunSpec, baseline: &RunReadout, edited: &RunReadout, has_edits:
             .map(|token| Arc::new(attribution(strength, token))),
     };
     let clean = inside(1.0);
+    let comparison = has_edits.then(|| Arc::new(comparison(baseline, edited)));
+    let control = (spec.readout.control.as_ref()).and_then(|asked| {
+        let kept = Forced {
+            probs: baseline.answer.probs.iter().map(|p| 0.95 * p).collect(),
+            ids: baseline.answer.ids.clone(),
+            best_ids: baseline.answer.ids.clone(),
+            best_probs: baseline.answer.probs.clone(),
+        };
+        let runs = vec![kept; asked.seeds.len()];
+        let forced = &comparison.as_ref()?.forced;
+        let probs = &baseline.answer.probs;
+        Some(Arc::new(Control::new(
+            asked.seeds.clone(),
+            runs,
+            forced,
+            probs,
+        )))
+    });
     Insight {
         asked: spec.readout.clone(),
-        comparison: has_edits.then(|| Arc::new(comparison(baseline, edited))),
+        comparison,
+        control,
         edited: match has_edits {
             true => inside(0.3),
             false => clean.clone(),
         },
         clean,
-        ..Insight::default()
     }
 }
 

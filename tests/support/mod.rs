@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod fake_engine;
 mod fake_insight;
+mod fake_reading;
 mod fake_sweep;
 pub mod gallery;
 
