@@ -8,6 +8,7 @@ mod exports;
 mod habits;
 mod keeper;
 mod layout;
+mod lost;
 mod models;
 mod open;
 mod perform;
@@ -312,6 +313,13 @@ impl PatchglassApp {
             || self.session.runs.list != self.saved.runs.list
     }
 
+    /// Before another session takes the place of this one: what was not saved can be brought back.
+    fn set_aside(&mut self) {
+        if self.unsaved() {
+            self.memory.set_aside(&self.session, self.file.as_deref());
+        }
+    }
+
     fn name(&self) -> String {
         let stem = |path: &std::path::Path| {
             path.file_stem()
@@ -370,7 +378,9 @@ impl eframe::App for PatchglassApp {
     }
 
     fn on_exit(&mut self) {
-        self.memory.end();
+        let unsaved = self.unsaved();
+        let unsaved = unsaved.then_some((&self.session, self.file.as_deref()));
+        self.memory.end(unsaved);
     }
 
     fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {

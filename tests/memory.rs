@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use golden::Deaf;
 use patchglass::engine::memory::{MemoryNeed, Workload};
-use patchglass::engine::protocol::{DeviceChoice, RunId};
+use patchglass::engine::protocol::{DeviceChoice, Event, Monitor, RunId};
 use patchglass::engine::trace::{RunReadout, Trace};
 use patchglass::engine::{Engine, EngineOptions, Place};
 use patchglass::error::Error;
@@ -145,7 +145,9 @@ fn a_model_that_does_not_fit_is_refused_and_others_go_on() {
 
 #[test]
 fn an_answer_that_grows_too_long_is_refused_and_shorter_ones_go_on() {
-    let mut engine = engine(Some(room_for_one()));
+    // The demo model has 1024 positions, so that its longest answer needs little more: none of that is allowed.
+    let need = need(600, ANSWER);
+    let mut engine = engine(Some(need.total() - need.edited_run));
     let before = run(&mut engine, &session(true, ANSWER)).unwrap();
     let error = run(&mut engine, &session(true, 1 << 20))
         .unwrap_err()
@@ -153,6 +155,39 @@ fn an_answer_that_grows_too_long_is_refused_and_shorter_ones_go_on() {
     assert!(error.contains("a shorter answer"), "{error}");
     let after = run(&mut engine, &session(true, ANSWER)).unwrap();
     assert_eq!(before.edited.answer, after.edited.answer);
+}
+
+/// Stops at the first token of an answer.
+struct UntilAnswer(bool);
+
+impl Monitor for UntilAnswer {
+    fn cancelled(&self) -> bool {
+        self.0
+    }
+
+    fn shown_level(&self) -> Option<usize> {
+        None
+    }
+
+    fn emit(&mut self, event: Event) {
+        let trace = match event {
+            Event::Trace(trace) => trace,
+            _ => return,
+        };
+        self.0 |= !trace.baseline.answer.ids.is_empty();
+    }
+}
+
+#[test]
+fn room_is_made_for_no_more_than_the_model_can_say() {
+    let config = Description::of(&Checkpoint::Demo).unwrap().config;
+    let n_positions = config.text.max_position_embeddings;
+    let mut engine = engine(Some(need(n_positions, 0).total()));
+    for n_new in [1 << 40, usize::MAX] {
+        let spec = session(false, n_new).run_spec(RunId(1));
+        let error = engine.run(&spec, &mut UntilAnswer(false)).unwrap_err();
+        assert!(matches!(error, Error::Cancelled), "{error}");
+    }
 }
 
 #[test]

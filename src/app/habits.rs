@@ -108,6 +108,7 @@ impl PatchglassApp {
     fn bring_back(&mut self) {
         match self.memory.bring_back() {
             Some(Ok((session, of))) => {
+                self.set_aside();
                 self.session = crate::session::Session {
                     grid: self.session.grid,
                     ..session

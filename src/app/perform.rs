@@ -218,8 +218,10 @@ impl PatchglassApp {
         }
     }
 
-    /// Another document takes the place of this one; its undo history starts afresh.
+    /// Another document takes the place of this one, which can be brought back where it was not saved; the undo history
+    /// starts afresh.
     fn replace_session(&mut self, session: Session, path: PathBuf) {
+        self.set_aside();
         let grid = self.session.grid;
         self.session = Session { grid, ..session };
         self.saved = self.session.clone();

@@ -1,7 +1,8 @@
-//! What comes back at the next start: layout, recent files, colours and scale; after a crash also the session.
+//! What comes back at the next start: layout, recent files, colours and scale; where it was not saved also the session.
 //!
 //! While there is something to lose, the session lies in a file of its own, written a moment after every edit. A start
-//! that finds such a file of a Patchglass that is gone offers to bring it back. A clean end removes it.
+//! that finds such a file of a Patchglass that is gone offers to bring it back ([`super::lost`]). An end with everything
+//! saved removes it; a session that another one takes the place of is set aside in the same way.
 
 use std::path::{Path, PathBuf};
 
@@ -9,21 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::dock::Dock;
 use super::keeper::{self, Folders, Keeper};
-use crate::files;
-use crate::session::{Session, file};
+use super::lost;
+use crate::session::{SavedRuns, Session, file};
 use crate::spec::{ModelSource, PictureSource};
 
 const LAYOUT: &str = "layout.json";
 const RECENT: &str = "recent.json";
 const PREFERENCES: &str = "preferences.json";
-/// Between these comes the number of the process.
-const AUTOSAVE: (&str, &str) = ("autosave-", ".json");
-/// Beside an autosave: the path of the file that its session was read from or saved to.
-const FILE: &str = "path";
 /// Recent files of each kind.
 const N_RECENT: usize = 8;
-/// Bytes of a path.
-const MAX_PATH: u64 = 1 << 16;
 /// Seconds from an edit to its autosave.
 pub const MOMENT: f64 = 0.3;
 
@@ -91,8 +86,10 @@ pub struct Memory {
     /// The session that waits to be written, and when it is.
     due: Option<f64>,
     has_autosave: bool,
-    /// Autosaves of programs that are gone, the newest first.
+    /// Autosaves of programs that are gone and sessions that were set aside, the newest first.
     lost: Vec<PathBuf>,
+    /// The number of the next session that is set aside.
+    n_aside: usize,
 }
 
 impl Memory {
@@ -105,7 +102,7 @@ impl Memory {
             lost: folders
                 .data
                 .as_deref()
-                .map(lost_autosaves)
+                .map(lost::autosaves)
                 .unwrap_or_default(),
             folders,
             written_recent: recent.clone(),
@@ -177,8 +174,7 @@ impl Memory {
         self.safe = Some(essence(session));
         self.due = None;
         if let (true, Some(path)) = (self.has_autosave, self.autosave_path()) {
-            self.keeper.remove(path.with_extension(FILE));
-            self.keeper.remove(path);
+            self.remove(path);
             self.has_autosave = false;
         }
     }
@@ -191,6 +187,7 @@ impl Memory {
             safe.experiment == session.experiment
                 && safe.readout == session.readout
                 && safe.view == session.view
+                && safe.runs.list == session.runs.list
         });
         if is_safe {
             self.due = None;
@@ -202,20 +199,43 @@ impl Memory {
         }
         self.due = None;
         self.safe = Some(essence(session));
-        let folder = path.parent().unwrap_or(Path::new(""));
-        // A path that is no text cannot be saved; saving by hand says so.
-        if let Ok(text) = file::to_text(session, folder) {
-            match of.and_then(absolute) {
-                Some(of) => self.keeper.write(path.with_extension(FILE), of),
-                None => self.keeper.remove(path.with_extension(FILE)),
-            }
-            self.keeper.write(path, text);
-            self.has_autosave = true;
-        }
+        self.has_autosave |= self.write(session, of, path);
         None
     }
 
-    /// Whether a session of a Patchglass that is gone can be brought back.
+    /// Writes a session, soon; tells whether it can be written.
+    fn write(&mut self, session: &Session, of: Option<&Path>, path: PathBuf) -> bool {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        // A path that is no text cannot be saved; saving by hand says so.
+        let Ok(text) = file::to_text(session, folder) else {
+            return false;
+        };
+        match of.and_then(absolute) {
+            Some(of) => self.keeper.write(path.with_extension(lost::FILE), of),
+            None => self.keeper.remove(path.with_extension(lost::FILE)),
+        }
+        self.keeper.write(path, text);
+        true
+    }
+
+    fn remove(&mut self, path: PathBuf) {
+        self.keeper.remove(path.with_extension(lost::FILE));
+        self.keeper.remove(path);
+    }
+
+    /// Keeps a session that was not saved and that another one takes the place of; it can be brought back.
+    pub fn set_aside(&mut self, session: &Session, of: Option<&Path>) {
+        let Some(folder) = self.folders.data.clone() else {
+            return;
+        };
+        let (path, next) = lost::path_aside(&folder, self.n_aside);
+        self.n_aside = next;
+        if self.write(session, of, path.clone()) {
+            self.lost.insert(0, path);
+        }
+    }
+
+    /// Whether a session of a Patchglass that is gone, or one that was set aside, can be brought back.
     pub fn can_bring_back(&self) -> bool {
         !self.lost.is_empty()
     }
@@ -227,46 +247,36 @@ impl Memory {
         }
         let path = self.lost.remove(0);
         self.lost.clear();
-        let found = file::load(&path);
-        let name = path.with_extension(FILE);
-        let of = files::read_text(&name, MAX_PATH).ok().map(PathBuf::from);
+        // One that was set aside a moment ago may still be on its way to the disk.
+        self.keeper.finish();
+        let found = lost::load(&path);
         if found.is_ok() {
-            self.keeper.remove(path.clone());
-            self.keeper.remove(name);
-        }
-        Some(found.map(|mut session| {
-            // The built-in picture is named as if it lay beside the file.
-            let folder = path.parent().unwrap_or(Path::new(""));
-            if session.experiment.picture
-                == PictureSource::File(folder.join(file::DEMO_PICTURE_NAME))
-            {
-                session.experiment.picture = PictureSource::Demo;
-            }
+            self.remove(path);
             self.safe = None;
-            (session, of)
-        }))
+        }
+        Some(found)
     }
 
     /// Removes what was lost.
     pub fn discard_lost(&mut self) {
         for path in std::mem::take(&mut self.lost) {
-            self.keeper.remove(path.with_extension(FILE));
-            self.keeper.remove(path);
+            self.remove(path);
         }
     }
 
-    /// A clean end: there is nothing to bring back.
-    pub fn end(&mut self) {
+    /// The end. A session that was not saved, with its own file, is there to be brought back at the next start.
+    pub fn end(&mut self, unsaved: Option<(&Session, Option<&Path>)>) {
         if let Some(path) = self.autosave_path() {
-            self.keeper.remove(path.with_extension(FILE));
-            self.keeper.remove(path);
+            match unsaved {
+                Some((session, of)) => drop(self.write(session, of, path)),
+                None => self.remove(path),
+            }
         }
         self.keeper.finish();
     }
 
     fn autosave_path(&self) -> Option<PathBuf> {
-        let name = format!("{}{}{}", AUTOSAVE.0, std::process::id(), AUTOSAVE.1);
-        Some(self.folders.data.as_ref()?.join(name))
+        self.folders.data.as_deref().map(lost::path)
     }
 }
 
@@ -279,42 +289,9 @@ fn essence(session: &Session) -> Session {
     Session {
         readout: session.readout.clone(),
         view: session.view.clone(),
+        runs: SavedRuns::new(session.runs.list.clone()),
         ..Session::new(session.experiment.clone())
     }
-}
-
-/// Autosaves of processes that run no more, the newest first. Half-written temporary files of theirs are removed.
-fn lost_autosaves(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut lost = Vec::new();
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let changed = std::fs::metadata(&path).and_then(|m| m.modified());
-        let Ok(changed) = changed else { continue };
-        let is_old = changed.elapsed().is_ok_and(|age| age.as_secs() > 60);
-        if name.starts_with(files::TEMPORARY) && is_old {
-            // Another start may have removed it first.
-            let _gone = std::fs::remove_file(&path);
-        }
-        let number = name.strip_prefix(AUTOSAVE.0);
-        let number = number.and_then(|rest| rest.strip_suffix(AUTOSAVE.1));
-        if number.and_then(|n| n.parse().ok()).is_some_and(is_gone) {
-            lost.push((changed, path));
-        }
-    }
-    lost.sort();
-    lost.into_iter().rev().map(|(_, path)| path).collect()
-}
-
-/// Whether no other process has this number.
-fn is_gone(number: u32) -> bool {
-    use sysinfo::{Pid, ProcessesToUpdate, System};
-    let pid = Pid::from_u32(number);
-    let mut system = System::new();
-    system.refresh_processes(ProcessesToUpdate::Some(&[pid]), true);
-    number == std::process::id() || system.process(pid).is_none()
 }
 
 #[cfg(test)]
@@ -374,10 +351,76 @@ mod tests {
                 assert!(memory.can_bring_back());
                 memory.discard_lost();
             } else {
-                memory.end();
+                memory.end(None);
             }
             drop(memory);
             assert!(!Memory::read(Folders::at(dir.path())).can_bring_back());
         }
+    }
+
+    #[test]
+    fn kept_runs_come_back_with_the_built_in_picture() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut memory = Memory::read(Folders::at(dir.path()));
+        let mut session = Session::demo();
+        memory.is_safe(&session);
+        let name = "first".to_owned();
+        update(&mut session, Command::KeepRun { name, made: 7 });
+        assert_eq!(memory.autosave(&session, None, 0.0), Some(MOMENT));
+        assert_eq!(memory.autosave(&session, None, 1.0), None);
+        drop(memory);
+        let mut memory = Memory::read(Folders::at(dir.path()));
+        let (found, _) = memory.bring_back().unwrap().unwrap();
+        assert_eq!(found.runs.list, session.runs.list);
+        assert_eq!(found.runs.list[0].experiment, Session::demo().experiment);
+    }
+
+    #[test]
+    fn what_was_not_saved_outlives_the_end_and_the_next_session() {
+        let dir = tempfile::tempdir().unwrap();
+        let asking = |prompt: &str| {
+            let mut session = Session::demo();
+            session.experiment.prompt = prompt.to_owned();
+            session
+        };
+        let bring_back = || {
+            let mut memory = Memory::read(Folders::at(dir.path()));
+            let found = memory.bring_back().map(Result::unwrap);
+            found.map(|(session, of)| (session.experiment.prompt, of))
+        };
+        let mut memory = Memory::read(Folders::at(dir.path()));
+        // The edit was a moment ago: its autosave was not written yet.
+        let session = asking("Where?");
+        memory.autosave(&session, None, 0.0);
+        memory.end(Some((&session, None)));
+        drop(memory);
+        let mut memory = Memory::read(Folders::at(dir.path()));
+        let file = dir.path().join("mine.json");
+        memory.set_aside(&asking("What?"), Some(&file));
+        memory.set_aside(&asking("Who?"), None);
+        // The number of this process is that of the one before: its session is not written over.
+        memory.autosave(&asking("How?"), None, 0.0);
+        memory.autosave(&asking("How?"), None, 1.0);
+        let (found, _) = memory.bring_back().unwrap().unwrap();
+        assert_eq!(found.experiment.prompt, "Who?");
+        memory.end(None);
+        drop(memory);
+        let mut found = vec![bring_back().unwrap(), bring_back().unwrap()];
+        found.sort();
+        let what = ("What?".to_owned(), Some(file));
+        assert_eq!(found, [what, ("Where?".to_owned(), None)]);
+        assert_eq!(bring_back(), None);
+    }
+
+    #[test]
+    fn of_many_lost_sessions_the_newest_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut memory = Memory::read(Folders::at(dir.path()));
+        for _ in 0..12 {
+            memory.set_aside(&Session::demo(), Some(Path::new("a.json")));
+        }
+        drop(memory);
+        drop(Memory::read(Folders::at(dir.path())));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 16);
     }
 }

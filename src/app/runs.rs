@@ -88,7 +88,7 @@ impl Runs {
 
     /// Starts the sweep that waits, if nothing runs.
     pub fn start_wanted_sweep(&mut self, session: &Session) {
-        if self.running || !self.sweeps.is_wanted() {
+        if self.running || self.tasks.is_running() || !self.sweeps.is_wanted() {
             return;
         }
         let (Some(engine), true) = (&self.engine, self.trace.is_some()) else {
@@ -97,7 +97,10 @@ impl Runs {
         self.newest += 1;
         let id = RunId(self.newest);
         self.sweeps.begin(id);
-        engine.request(session.sweep_spec(id));
+        engine.request(RunSpec {
+            on_cpu: self.on_cpu,
+            ..session.sweep_spec(id)
+        });
     }
 
     /// Shows results that were saved with the session; nothing is run until something is edited.
@@ -130,6 +133,7 @@ impl Runs {
             self.newest += 1;
             engine.request(RunSpec {
                 task: Some(task),
+                on_cpu: self.on_cpu,
                 ..session.run_spec(RunId(self.newest))
             });
         }
@@ -194,8 +198,8 @@ impl Runs {
             return self.take_of_sweep(event);
         }
         if self.tasks.is_running() {
-            if let Some(message) = self.tasks.take(event) {
-                self.error = Some(message);
+            if let Some((message, can_use_cpu)) = self.tasks.take(event) {
+                (self.error, self.can_use_cpu) = (Some(message), can_use_cpu);
             }
             return;
         }
@@ -228,9 +232,13 @@ impl Runs {
                     self.error = None;
                 }
             }
-            Event::Failed { message, .. } => {
+            Event::Failed {
+                message,
+                can_use_cpu,
+                ..
+            } => {
                 self.sweeps.stop();
-                self.error = Some(message);
+                (self.error, self.can_use_cpu) = (Some(message), can_use_cpu);
             }
             Event::Cancelled { .. } => self.sweeps.stop(),
             Event::Progress { .. }

@@ -46,8 +46,8 @@ impl Tasks {
         (self.wanted, self.running, self.progress) = (None, None, None);
     }
 
-    /// Takes in news; gives the message of a failure.
-    pub fn take(&mut self, event: Event) -> Option<String> {
+    /// Takes in news; gives the message of a failure, and whether the CPU is a way out.
+    pub fn take(&mut self, event: Event) -> Option<(String, bool)> {
         match event {
             Event::Progress {
                 stage, fraction, ..
@@ -62,9 +62,13 @@ impl Tasks {
                 self.stop();
                 self.tensors = Some(tensors);
             }
-            Event::Failed { message, .. } => {
+            Event::Failed {
+                message,
+                can_use_cpu,
+                ..
+            } => {
                 self.stop();
-                return Some(message);
+                return Some((message, can_use_cpu));
             }
             Event::Cancelled { .. } => self.stop(),
             Event::Trace(_) | Event::Sweep(_) => {}

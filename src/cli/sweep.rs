@@ -118,7 +118,7 @@ pub fn sweep(args: &SweepArgs) -> Result<()> {
     let session = common.session()?;
     let mut request = session.run_spec(RunId(1));
     let most = &mut request.experiment.decode.max_new_tokens;
-    *most = (*most).max(MOST_TOKENS).max(common.token + 1);
+    *most = (*most).max(MOST_TOKENS).max(common.token.saturating_add(1));
     let spec = SweepSpec {
         token: common.token,
         over,

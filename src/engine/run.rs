@@ -216,7 +216,11 @@ impl Engine {
             &mut |_, _| Ok(Donor::Zero),
             &mut |word, vector| words::check(&model, word, vector),
         )?;
-        self.make_room(&model, &prompt, spec.experiment.decode.max_new_tokens)?;
+        self.make_room(
+            &model,
+            &prompt,
+            room::n_new(&model, &prompt, &spec.experiment),
+        )?;
         let has_edits = spec.experiment.active().next().is_some();
         Ok(Job {
             spec,
@@ -354,7 +358,7 @@ impl Engine {
         let prompt = job.prompt.clone();
         let hooks = self.compile(job, &experiment.interventions, monitor)?;
         let embeds = job.model.embed_prompt(&prompt, &job.picture.visual)?;
-        let n_new = experiment.decode.max_new_tokens;
+        let n_new = room::n_new(&job.model, &prompt, &experiment);
         let mut watch = Watch {
             id: job.spec.id,
             stage,

@@ -2,6 +2,7 @@
 
 use super::update::edit;
 use super::{Command, Effects, Session};
+use crate::spec::Intervention;
 
 /// Carries out a command about rows; one about a row that is not there does nothing.
 pub(super) fn update(session: &mut Session, command: Command) -> Effects {
@@ -23,9 +24,13 @@ pub(super) fn update(session: &mut Session, command: Command) -> Effects {
             Effects::default()
         }
         Command::MoveIntervention { row, to } if row < n && to < n => {
-            if session.view.active_row == Some(row) {
-                session.view.active_row = Some(to);
-            }
+            let active = &mut session.view.active_row;
+            *active = active.map(|at| match at {
+                _ if at == row => to,
+                _ if row < at && at <= to => at - 1,
+                _ if to <= at && at < row => at + 1,
+                _ => at,
+            });
             edit(session, None, |e| {
                 let moved = e.interventions.remove(row);
                 e.interventions.insert(to, moved);
@@ -33,6 +38,22 @@ pub(super) fn update(session: &mut Session, command: Command) -> Effects {
         }
         _ => Effects::default(),
     }
+}
+
+/// Where a row is after a step of undo or redo: where an equal one stands, or at its place if it alone was edited there.
+pub(super) fn follow(at: usize, before: &[Intervention], after: &[Intervention]) -> Option<usize> {
+    let row = before.get(at)?;
+    let mut same = (0..after.len()).filter(|other| after[*other] == *row);
+    let (first, second) = (same.next(), same.next());
+    if after.get(at) == Some(row) {
+        return Some(at);
+    }
+    if second.is_none() && first.is_some() {
+        return first;
+    }
+    let mut others = (before.iter().zip(after).enumerate()).filter(|(other, _)| *other != at);
+    let edited = before.len() == after.len() && others.all(|(_, (a, b))| a == b);
+    edited.then_some(at)
 }
 
 fn solo(session: &mut Session, row: usize) -> Effects {
@@ -50,7 +71,7 @@ fn solo(session: &mut Session, row: usize) -> Effects {
 mod tests {
     use super::super::update;
     use super::*;
-    use crate::spec::{Ablation, Intervention};
+    use crate::spec::Ablation;
 
     fn session() -> Session {
         let mut session = Session::demo();
@@ -111,5 +132,45 @@ mod tests {
             update(&mut s, Command::Undo);
         }
         assert_eq!(s.experiment, start);
+    }
+
+    #[test]
+    fn the_active_row_stays_the_same_row() {
+        let mut s = session();
+        let active = |s: &Session| s.view.active_row.map(|at| rows(s)[at].0.clone());
+        let choose = |s: &mut Session, row| update(s, Command::SetActiveRow(Some(row)));
+        let one = Some("patches:r1c1".to_owned());
+        for (row, to) in [(0, 2), (2, 0), (0, 1), (1, 0), (2, 1), (1, 2), (0, 0)] {
+            choose(&mut s, 1);
+            let moved = update(&mut s, Command::MoveIntervention { row, to });
+            assert_eq!(active(&s), one, "{row} to {to}");
+            if moved.rerun {
+                update(&mut s, Command::Undo);
+                assert_eq!((active(&s), s.view.active_row), (one.clone(), Some(1)));
+                update(&mut s, Command::Redo);
+                assert_eq!(active(&s), one, "{row} to {to} again");
+                update(&mut s, Command::Undo);
+            }
+        }
+        // An edit in its place keeps it; a row that is gone leaves none.
+        let to = Intervention::Ablation(Ablation::of("r3c3".parse().unwrap()));
+        update(
+            &mut s,
+            Command::SetIntervention {
+                row: 1,
+                to,
+                gesture: None,
+            },
+        );
+        update(&mut s, Command::Undo);
+        assert_eq!(active(&s), one);
+        choose(&mut s, 2);
+        update(&mut s, Command::Undo);
+        assert_eq!((rows(&s).len(), active(&s)), (2, None));
+        choose(&mut s, 1);
+        update(&mut s, Command::RemoveIntervention(0));
+        choose(&mut s, 0);
+        update(&mut s, Command::Undo);
+        assert_eq!((s.view.active_row, active(&s)), (Some(1), one));
     }
 }

@@ -167,14 +167,16 @@ fn remove(session: &mut Session, row: usize) -> Effects {
 
 fn travel(session: &mut Session, back: bool) -> Effects {
     let present = std::mem::take(&mut session.experiment);
+    let before = present.interventions.clone();
     let step = match back {
         true => session.history.undo(present),
         false => session.history.redo(present),
     };
     let rerun = step.is_ok();
     session.experiment = step.unwrap_or_else(|present| present);
-    let n_rows = session.experiment.interventions.len();
-    session.view.active_row = session.view.active_row.filter(|row| *row < n_rows);
+    let active = session.view.active_row;
+    let after = &session.experiment.interventions;
+    session.view.active_row = active.and_then(|row| rows::follow(row, &before, after));
     Effects { rerun }
 }
 

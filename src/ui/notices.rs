@@ -58,11 +58,11 @@ pub fn error_bar(ctx: &ViewCtx<'_>, ui: &Ui, over: Rect, can_use_cpu: bool, acti
         });
 }
 
-/// A line under the menus: a session was lost in a crash and can be brought back.
+/// A line under the menus: a session was not saved and can be brought back.
 pub fn bring_back(ctx: &ViewCtx<'_>, ui: &mut Ui, actions: &Actions) {
     ui.horizontal(|ui| {
         ui.label(RichText::new("Not saved").color(ctx.theme.accent).strong());
-        ui.label("Patchglass ended before its session was saved.");
+        ui.label("An earlier session was not saved.");
         if ui
             .button("Bring back")
             .on_hover_text("Open the session as it was after the last edit")

@@ -1,6 +1,7 @@
 //! A runner that makes up traces of a small 24x24 model: no weights, no tensors, the same input gives the same trace.
 //!
-//! The prompt can ask it to misbehave: `fail`, `hang` (until cancelled), `load` (hangs while it loads the model).
+//! The prompt can ask it to misbehave: `fail`, `hang` (until cancelled), `load` (hangs while it loads the model), `large` and
+//! `large sweep` (do not fit on the card), `hang in tasks`.
 
 use std::sync::{Arc, Mutex};
 
@@ -138,6 +139,16 @@ impl FakeEngine {
 impl Runner for FakeEngine {
     fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<()> {
         self.seen.lock().unwrap().push(spec.clone());
+        if spec.task.is_some() && spec.experiment.prompt == "hang in tasks" {
+            return hang(monitor);
+        }
+        let is_large = spec.sweep.is_some() && spec.experiment.prompt == "large sweep";
+        if is_large && !spec.on_cpu {
+            return Err(Error::OutOfMemory {
+                message: "the device has not enough memory".to_owned(),
+                can_use_cpu: true,
+            });
+        }
         if let Some(sweep) = &spec.sweep {
             return super::fake_sweep::run(&self.facts, spec, sweep, monitor);
         }

@@ -2,10 +2,11 @@
 
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
-use patchglass::session::Session;
+use patchglass::app::Folders;
+use patchglass::session::{Command, Session, file};
 use patchglass::spec::PictureSource;
 
-use crate::support::{App, app, ask, settle, wait};
+use crate::support::{App, app, ask, open_in, settle, wait};
 
 #[test]
 fn a_typed_path_opens_a_session_and_saving_writes_it() {
@@ -74,6 +75,57 @@ fn a_stopped_run_leaves_nothing_to_save_or_export() {
     assert!(error.contains("then save with results"), "{error}");
     ask(&mut harness, "What is it?");
     assert_eq!(copy_table(&mut harness), None);
+}
+
+#[test]
+fn what_was_not_saved_outlives_closing_and_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = dir.path().join("other.json");
+    let mut session = Session::demo();
+    session.experiment.prompt = "Another?".to_owned();
+    file::save(&session, &other).unwrap();
+    let folders = Folders::at(&dir.path().join("remembered"));
+    let open = |folders: Folders| {
+        let size = [1280.0, 800.0];
+        let (mut harness, _) = open_in(Session::demo(), size, egui::Theme::Dark, folders);
+        settle(&mut harness);
+        harness
+    };
+    let prompt = |harness: &App| harness.state().session().experiment.prompt.clone();
+    let mut harness = open(folders.clone());
+    let edit = Command::SetPrompt("Mine?".to_owned());
+    harness.state().send(edit);
+    settle(&mut harness);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::L);
+    harness.run_steps(2);
+    let path = other.to_str().unwrap();
+    harness.get_by_label("Path").type_text(path);
+    harness.step();
+    harness.key_press(Key::Enter);
+    harness.step();
+    settle(&mut harness);
+    assert_eq!(prompt(&harness), "Another?");
+    harness.get_by_label("Bring back").click();
+    harness.step();
+    settle(&mut harness);
+    assert_eq!(prompt(&harness), "Mine?");
+    assert!(harness.query_by_label("Bring back").is_none());
+    // Closed without saving, at once.
+    eframe::App::on_exit(harness.state_mut());
+    drop(harness);
+    let mut harness = open(folders.clone());
+    harness.get_by_label("Bring back").click();
+    harness.step();
+    settle(&mut harness);
+    assert_eq!(prompt(&harness), "Mine?");
+    // Closed with nothing to save.
+    let folders = Folders::at(&dir.path().join("empty"));
+    let mut harness = open(folders.clone());
+    harness.state().send(Command::ShowGrid(false));
+    settle(&mut harness);
+    eframe::App::on_exit(harness.state_mut());
+    drop(harness);
+    assert!(open(folders).query_by_label("Bring back").is_none());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Sweeps in the real window, headless, with a made-up engine behind it.
 
-use egui::Key;
+use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use patchglass::session::{HeatKind, Session};
 use patchglass::spec::{SweepKind, SweepOver};
@@ -101,6 +101,42 @@ fn a_sweep_waits_for_the_run_before_it() {
     assert_eq!(swept(&harness, SweepKind::Patches), (576, 576));
     let seen = seen.lock().unwrap();
     assert!(seen[seen.len() - 1].sweep.is_some() && seen[seen.len() - 2].sweep.is_none());
+}
+
+#[test]
+fn a_sweep_waits_for_a_task_before_it() {
+    let (mut harness, seen) = app();
+    ask(&mut harness, "hang in tasks");
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    harness.run_steps(2);
+    harness.get_by_label("Command").type_text("verify");
+    harness.run_steps(2);
+    harness.key_press(Key::Enter);
+    harness.run_steps(3);
+    harness.get_by_label("Start checks").click();
+    wait(&mut harness, "the task was asked for", |_| {
+        seen.lock()
+            .unwrap()
+            .last()
+            .is_some_and(|last| last.task.is_some())
+    });
+    let n = seen.lock().unwrap().len();
+    harness.key_press(Key::I);
+    harness.run_steps(20);
+    assert!(!harness.state().is_idle());
+    assert_eq!(seen.lock().unwrap().len(), n, "the task goes on");
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Period);
+    harness.step();
+    settle(&mut harness);
+    assert_eq!(
+        seen.lock().unwrap().len(),
+        n,
+        "the sweep was stopped as well"
+    );
+    harness.key_press(Key::I);
+    harness.step();
+    settle(&mut harness);
+    assert_eq!(swept(&harness, SweepKind::Patches), (576, 576));
 }
 
 #[test]

@@ -15,6 +15,14 @@ use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::numbers::Numbers;
 use crate::model::{Description, Inventory, Llava, Prompt};
+use crate::spec::Experiment;
+
+/// Positions that an answer can take: as many as are asked for, at most those that the model has after the prompt.
+pub(super) fn n_new(model: &Llava, prompt: &Prompt, experiment: &Experiment) -> usize {
+    let n_positions = model.config.text.max_position_embeddings;
+    let left = n_positions.saturating_sub(prompt.layout.n_prompt);
+    experiment.decode.max_new_tokens.min(left)
+}
 
 impl Engine {
     /// Carries out a request to the end and gives the complete trace. Where the device turns out to have no room for two
