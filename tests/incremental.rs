@@ -13,12 +13,12 @@
     reason = "only the monitor that listens to nothing is used here"
 )]
 mod golden;
-#[path = "support/random_model.rs"]
-#[allow(dead_code, reason = "each test file uses its own part")]
-mod random_model;
 #[path = "support/place.rs"]
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod place;
+#[path = "support/random_model.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
+mod random_model;
 
 use patchglass::engine::plan::Plan;
 use patchglass::engine::protocol::RunId;
@@ -120,7 +120,14 @@ fn incremental_equals_whole() {
     );
     assert!(f64::from(worst_gap) < tolerance());
     // In f16 rounding may decide between two words that are equally likely.
-    assert!(n_answers_differ <= if here().is_f16() { n_sets as usize / 50 } else { 0 });
+    assert!(
+        n_answers_differ
+            <= if here().is_f16() {
+                n_sets as usize / 50
+            } else {
+                0
+            }
+    );
 }
 
 /// Keeps the stream at every level.

@@ -14,12 +14,12 @@
     reason = "only the monitor that listens to nothing is used here"
 )]
 mod golden;
-#[path = "support/random_model.rs"]
-#[allow(dead_code, reason = "each test file uses its own part")]
-mod random_model;
 #[path = "support/place.rs"]
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod place;
+#[path = "support/random_model.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
+mod random_model;
 
 use std::sync::Arc;
 
@@ -191,7 +191,7 @@ fn gap(a: &Effect, b: &Effect) -> f32 {
 /// Every unit of random sweeps on random models: patches, squares, levels, replacements, windows, heads, tokens.
 #[test]
 fn a_sweep_equals_single_whole_runs() {
-    let (mut worst, mut worst_noise, mut n_units, mut n_later) = (0f32, 0f32, 0, 0);
+    let (mut worst, mut worst_noise, mut n_units, mut n_later) = (0f32, 0f32, 0, 0u64);
     let mut largest = 0f32;
     for seed in 0..here().seeds(60) {
         let mut draw = Draw::new(9000 + seed);
@@ -246,13 +246,14 @@ fn a_sweep_equals_single_whole_runs() {
             }
             let noise = found.noise;
             worst_noise = worst_noise.max(noise.logit.max(noise.log_prob).max(noise.prob));
-            n_later += usize::from(spec.token > 0);
+            n_later += u64::from(spec.token > 0);
         }
     }
     println!(
         "{n_units} units, {n_later} sweeps of later tokens: worst difference {worst:.1e}, noise {worst_noise:.1e}, largest effect {largest:.2}"
     );
-    assert!(n_units > 500 && n_later > 30, "hardly tried");
+    let n_seeds = here().seeds(60);
+    assert!(n_units > 8 * n_seeds && n_later > n_seeds / 2, "hardly tried");
     assert!(largest > 0.1, "nothing had an effect");
     assert!(worst_noise < tolerance());
 }

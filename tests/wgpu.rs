@@ -9,6 +9,7 @@
 )]
 
 #[path = "support/golden.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
 mod golden;
 
 use patchglass::engine::EngineOptions;

@@ -56,6 +56,12 @@ impl std::fmt::Debug for Gpu {
 impl Gpu {
     /// Opens the adapter of this index in [`adapters`]; without an index the first that is no software.
     pub fn open(index: Option<usize>, without: Without) -> Result<Self> {
+        let gpu = device::Shared::open(index, without).map(|shared| Self(Arc::new(shared)))?;
+        if !gpu.has_cooperative_matrix() || product::has_right_matrices(&gpu) == Ok(true) {
+            return Ok(gpu);
+        }
+        // A driver that fails here may have lost the device as well.
+        let without = Without { cooperative_matrix: true, ..without };
         device::Shared::open(index, without).map(|shared| Self(Arc::new(shared)))
     }
 

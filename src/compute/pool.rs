@@ -2,14 +2,14 @@
 //!
 //! Reuse needs no waiting: one queue runs everything in the order in which it was recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::{ComputeError, Result};
 
-/// Bytes kept for reuse at most; more is given back.
-const KEPT: u64 = 512 << 20;
+/// Bytes kept for reuse at most; beyond them, what came back first goes back to the system.
+const KEPT: u64 = 1 << 30;
 
 /// Sizes from here on are whole multiples of it.
 const STEP: u64 = 1 << 20;
@@ -76,9 +76,13 @@ impl Drop for Pooled {
     }
 }
 
+/// Of each size, buffers with the moment at which they came back, the oldest first.
+type BySize = BTreeMap<u64, VecDeque<(u64, wgpu::Buffer)>>;
+
 #[derive(Default)]
 struct Free {
-    by_size: Mutex<BTreeMap<u64, Vec<wgpu::Buffer>>>,
+    by_size: Mutex<BySize>,
+    moment: AtomicU64,
     in_use: AtomicU64,
     pooled: AtomicU64,
 }
@@ -86,7 +90,7 @@ struct Free {
 impl Free {
     fn take(&self, size: u64) -> Option<wgpu::Buffer> {
         let mut by_size = self.by_size.lock().unwrap_or_else(PoisonError::into_inner);
-        let buffer = by_size.get_mut(&size)?.pop()?;
+        let (_, buffer) = by_size.get_mut(&size)?.pop_back()?;
         self.pooled.fetch_sub(size, Ordering::Relaxed);
         Some(buffer)
     }
@@ -95,21 +99,29 @@ impl Free {
         let size = buffer.size();
         self.in_use.fetch_sub(size, Ordering::Relaxed);
         let mut by_size = self.by_size.lock().unwrap_or_else(PoisonError::into_inner);
-        by_size.entry(size).or_default().push(buffer);
+        let moment = self.moment.fetch_add(1, Ordering::Relaxed);
+        by_size.entry(size).or_default().push_back((moment, buffer));
         let mut kept = self.pooled.fetch_add(size, Ordering::Relaxed) + size;
         while kept > KEPT {
-            let Some(mut largest) = by_size.last_entry() else {
+            let Some(oldest) = take_oldest(&mut by_size) else {
                 break;
             };
-            match largest.get_mut().pop() {
-                Some(given_back) => kept -= given_back.size(),
-                None => {
-                    largest.remove();
-                }
-            }
+            kept -= oldest.size();
+            self.pooled.fetch_sub(oldest.size(), Ordering::Relaxed);
         }
-        self.pooled.store(kept, Ordering::Relaxed);
     }
+}
+
+fn take_oldest(by_size: &mut BySize) -> Option<wgpu::Buffer> {
+    let since = |of_size: &VecDeque<(u64, wgpu::Buffer)>| of_size.front().map(|(since, _)| *since);
+    let (_, size) = by_size
+        .iter()
+        .filter_map(|(size, of)| Some((since(of)?, *size)))
+        .min()?;
+    by_size
+        .get_mut(&size)?
+        .pop_front()
+        .map(|(_, buffer)| buffer)
 }
 
 /// The buffers that nobody uses at present, and a count of those in use.

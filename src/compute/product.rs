@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::variant::{Path, choose};
-use super::weight::{Part, Weight};
+use super::weight::{Kind, Part, Weight};
 use super::{ComputeError, Gpu, Kernel, Result, Slice, template};
 
 /// `x [n, in]` times the transpose of the weight: `[n, out]`.
 pub fn product(gpu: &Gpu, x: &Slice, n: usize, w: &Weight) -> Result<Slice> {
-    product_by(gpu, choose(gpu, n, w.kind(), w.n_out()), x, n, w)
+    product_by(gpu, choose(gpu, n, w), x, n, w)
 }
 
 /// The same by a path of one's own choice, for tests and measurements.
@@ -209,4 +209,25 @@ fn helper(name: &'static str, text: &'static str) -> Kernel {
         source: Cow::Borrowed(source),
         writes: &[false, true],
     }
+}
+
+/// Whether the driver's cooperative matrices give right products: some drivers offer them and cannot compile them.
+pub(super) fn has_right_matrices(gpu: &Gpu) -> Result<bool> {
+    let (n, n_out, n_in) = (65, 32, 64);
+    let value = |i: usize| ((i * 37 + i / 64) % 17) as f32 - 8.0;
+    let x: Vec<f32> = (0..n * n_in).map(value).collect();
+    let w: Vec<f32> = (0..n_out * n_in).map(|i| value(i * 3 + 5)).collect();
+    let mut builder = Weight::builder(gpu, Kind::F32, n_out, n_in)?;
+    builder.push(bytemuck::cast_slice(&w))?;
+    let y = product(gpu, &gpu.upload_f32(&x)?, n, &builder.finish()?)?;
+    let y = gpu.download_f32(&y)?;
+    // All of these are whole numbers that f16 and f32 hold.
+    let sum = |i: usize| -> f32 {
+        let (x, w) = (
+            &x[i / n_out * n_in..][..n_in],
+            &w[i % n_out * n_in..][..n_in],
+        );
+        x.iter().zip(w).map(|(x, w)| x * w).sum()
+    };
+    Ok(y.iter().enumerate().all(|(i, y)| *y == sum(i)))
 }

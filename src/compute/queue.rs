@@ -20,8 +20,10 @@ const LAUNCHES: usize = 512;
 /// Submits under way at most.
 const UNDER_WAY: usize = 3;
 
-/// How long one submit should take, and the most that one launch should.
+/// How long one submit should take, how long the first one when the card has nothing to do (it doubles from there), and
+/// the most that one launch should.
 const PORTION: f64 = 5e-3;
+const FIRST_PORTION: f64 = 0.3e-3;
 const LONGEST: f64 = 50e-3;
 
 /// A card that does not answer for so long is taken for lost.
@@ -45,6 +47,8 @@ pub(super) struct Recorder {
     uniforms: Vec<u32>,
     work: u64,
     written: u64,
+    /// Seconds that the next submit should take.
+    portion: f64,
     under_way: VecDeque<Submit>,
     /// Work that the card does in a second, as measured.
     rate: f64,
@@ -67,6 +71,7 @@ impl Recorder {
             uniforms: Vec::new(),
             work: 0,
             written: 0,
+            portion: FIRST_PORTION,
             under_way: VecDeque::new(),
             rate: match kind {
                 Kind::Discrete => 5e12,
@@ -115,6 +120,7 @@ impl Recorder {
         });
         self.uniforms.clear();
         (self.work, self.written) = (0, 0);
+        self.portion = (self.portion * 2.0).min(PORTION);
         while self.under_way.len() > UNDER_WAY {
             self.wait_for_oldest(shared)?;
         }
@@ -147,6 +153,7 @@ impl Recorder {
         while !self.under_way.is_empty() {
             self.wait_for_oldest(shared)?;
         }
+        self.portion = FIRST_PORTION;
         Ok(())
     }
 }
@@ -206,7 +213,7 @@ impl Shared {
         pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
         recorder.work += work;
         let is_full = recorder.uniforms.len() * 4 >= UNIFORM * LAUNCHES;
-        if is_full || recorder.work as f64 >= recorder.rate * PORTION {
+        if is_full || recorder.work as f64 >= recorder.rate * recorder.portion {
             recorder.submit(self)?;
         }
         Ok(())

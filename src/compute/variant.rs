@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::template::expand;
-use super::weight::Kind;
+use super::weight::{Kind, Weight};
 use super::{Gpu, Kernel};
 
 /// One way to compute a product, and the sizes that its shader has.
@@ -30,7 +30,7 @@ pub enum Path {
 }
 
 /// Cooperative matrices: `wr` times `wc` subgroups of `size` invocations take `tm` times `tn` blocks of 16x16 each, with
-/// `kp` pieces of a row at a time in one or two buffers.
+/// `kp` pieces of a row at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Matrix {
     pub wr: u32,
@@ -38,21 +38,17 @@ pub struct Matrix {
     pub tm: u32,
     pub tn: u32,
     pub kp: u32,
-    pub buffers: u32,
-    pub words: bool,
     pub size: u32,
 }
 
 impl Matrix {
-    pub fn new([wr, wc, tm, tn, kp, buffers]: [u32; 6], size: u32) -> Self {
+    pub fn new([wr, wc, tm, tn, kp]: [u32; 5], size: u32) -> Self {
         Self {
             wr,
             wc,
             tm,
             tn,
             kp,
-            buffers,
-            words: true,
             size,
         }
     }
@@ -62,15 +58,14 @@ impl Matrix {
         (self.wr * self.tm * 16, self.wc * self.tn * 16)
     }
 
-    fn source(self, text: &str, mut flags: Vec<&str>) -> String {
+    /// Bytes of workgroup memory.
+    fn memory(self) -> u32 {
+        (self.tile().0 + self.tile().1) * (self.kp * 32 + 16)
+    }
+
+    fn source(self, text: &str, flags: &[&str]) -> String {
         let ((bm, bn), threads) = (self.tile(), self.wr * self.wc * self.size);
         let loads = |rows: u32| (rows * self.kp).div_ceil(threads);
-        flags.push(if self.buffers == 2 {
-            "TWO_BUFFERS"
-        } else {
-            "ONE_BUFFER"
-        });
-        flags.push(if self.words { "WORDS" } else { "NO_WORDS" });
         let numbers = [
             ("BM", bm),
             ("BN", bn),
@@ -78,12 +73,11 @@ impl Matrix {
             ("TM", self.tm),
             ("TN", self.tn),
             ("KP", self.kp),
-            ("BUFFERS", self.buffers),
             ("THREADS", threads),
             ("XL", loads(bm)),
             ("WL", loads(bn)),
         ];
-        expand(text, &numbers, &flags)
+        expand(text, &numbers, flags)
     }
 }
 
@@ -179,7 +173,7 @@ impl Path {
             Self::Matrix(tiles) => {
                 let own = include_str!("../../shaders/compute/product/matrix.wgsl");
                 let halves = include_str!("../../shaders/compute/weights/halves.wgsl");
-                tiles.source(&text(own, halves), flags)
+                tiles.source(&text(own, halves), &flags)
             }
             Self::Back => expand(
                 &text(include_str!("../../shaders/compute/product/back.wgsl"), ""),
@@ -196,17 +190,16 @@ impl Path {
 }
 
 /// The path for `n` rows of x.
-pub(super) fn choose(gpu: &Gpu, n: usize, kind: Kind, n_out: usize) -> Path {
+pub(super) fn choose(gpu: &Gpu, n: usize, w: &Weight) -> Path {
     if n <= 8 {
         return few(gpu, n);
     }
-    if gpu.has_cooperative_matrix() && n_out.is_multiple_of(16) {
-        return matrix(gpu, n, kind);
+    if gpu.has_cooperative_matrix() && w.n_out().is_multiple_of(16) {
+        return matrix(gpu, n, w);
     }
     match n {
         ..=32 => Path::Tiled { bm: 32, mv: 1 },
-        33..=64 => Path::Tiled { bm: 64, mv: 2 },
-        _ => Path::Tiled { bm: 128, mv: 2 },
+        _ => Path::Tiled { bm: 64, mv: 2 },
     }
 }
 
@@ -233,14 +226,17 @@ fn few(gpu: &Gpu, n: usize) -> Path {
     }
 }
 
-fn matrix(gpu: &Gpu, n: usize, _kind: Kind) -> Path {
-    let tiles = match n {
-        ..=16 => [1, 4, 1, 1, 2, 1],
-        17..=32 => [1, 4, 2, 1, 2, 1],
-        33..=64 => [2, 4, 2, 1, 2, 1],
-        _ => [2, 4, 4, 2, 2, 1],
+fn matrix(gpu: &Gpu, n: usize, w: &Weight) -> Path {
+    let [wr, wc, tm, tn] = match n {
+        ..=16 => [1, 2, 1, 1],
+        17..=64 => [2, 2, 2, 1],
+        _ => [2, 4, 4, 2],
     };
-    Path::Matrix(Matrix::new(tiles, gpu.facts().subgroup.0))
+    let mut tiles = Matrix::new([wr, wc, tm, tn, 4], gpu.facts().subgroup.0);
+    if !w.pieces.is_multiple_of(4) || tiles.memory() > gpu.facts().max_workgroup_memory {
+        tiles.kp = 2;
+    }
+    Path::Matrix(tiles)
 }
 
 #[cfg(test)]
@@ -261,16 +257,8 @@ mod tests {
             }
         }
         paths.extend([(32, 1), (64, 2), (128, 2)].map(|(bm, mv)| Path::Tiled { bm, mv }));
-        for buffers in [1, 2] {
-            for [wr, wc, tm, tn, kp] in [
-                [1, 4, 1, 1, 2],
-                [2, 4, 2, 1, 4],
-                [2, 4, 4, 2, 2],
-                [2, 2, 4, 4, 4],
-            ] {
-                paths.push(Path::Matrix(Matrix::new([wr, wc, tm, tn, kp, buffers], 32)));
-            }
-        }
+        let tiles = [[1, 2, 1, 1, 4], [2, 2, 2, 1, 2], [2, 4, 4, 2, 4]];
+        paths.extend(tiles.map(|it| Path::Matrix(Matrix::new(it, 32))));
         paths
     }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::compute::{self, AdapterKind, Gpu, Kind, Weight};
 use crate::tensor::{DType, Tensor};
 
 use super::job::ms;
@@ -180,12 +181,16 @@ impl Engine {
     /// # Errors
     /// A failing device, or one without room for the test.
     pub fn ceilings(&self) -> Result<Ceilings> {
-        let n = if self.device.is_cpu() { 1024 } else { 8192 };
-        let random = |n: usize, m: usize| -> Result<Tensor> {
-            Ok(Tensor::randn(0f32, 1.0, (n, m), &self.device)?.to_dtype(self.numbers.float)?)
+        let n = match self.device.wgpu().map(|gpu| gpu.facts().kind) {
+            None if self.device.is_cpu() => 1024,
+            None => 8192,
+            Some(AdapterKind::Software) => 512,
+            Some(_) => 4096,
         };
-        let (a, b) = (random(n, n)?, random(n, n)?);
-        let product = self.best_of(8, || Ok(a.matmul(&b.t()?).map(drop)?))?;
+        let product = match self.device.wgpu() {
+            Some(gpu) => self.product_on(gpu, n)?,
+            None => self.product(n)?,
+        };
         let large = || Tensor::ones((n, 2 * n), DType::F32, &self.device);
         let (from, to) = (large()?, large()?);
         let copy = self.best_of(8, || Ok(to.slice_set(&from, 0, 0)?))?;
@@ -193,6 +198,28 @@ impl Engine {
             teraflops: 2.0 * (n as f64).powi(3) / product / 1e9,
             gigabytes: 2.0 * 8.0 * (n as f64).powi(2) / copy / 1e6,
         })
+    }
+
+    /// Milliseconds of a product of two square matrices.
+    fn product(&self, n: usize) -> Result<f64> {
+        let random = |n: usize, m: usize| -> Result<Tensor> {
+            Ok(Tensor::randn(0f32, 1.0, (n, m), &self.device)?.to_dtype(self.numbers.float)?)
+        };
+        let (a, b) = (random(n, n)?, random(n, n)?);
+        self.best_of(8, || Ok(a.matmul(&b.t()?).map(drop)?))
+    }
+
+    /// The same through wgpu, with a weight of the model's float type.
+    fn product_on(&self, gpu: &Gpu, n: usize) -> Result<f64> {
+        let (kind, n_bytes) = match self.numbers.float {
+            DType::F32 => (Kind::F32, 4),
+            _ => (Kind::F16, 2),
+        };
+        let mut weight = Weight::builder(gpu, kind, n, n)?;
+        weight.push(&vec![0; n_bytes * n * n])?;
+        let weight = weight.finish()?;
+        let x = gpu.upload_f32(&vec![1.0; n * n])?;
+        self.best_of(8, || Ok(compute::product(gpu, &x, n, &weight).map(drop)?))
     }
 
     /// Milliseconds of the fastest of `n` times, after one that does not count.
@@ -222,7 +249,13 @@ impl Engine {
             let (free, total) = crate::model::cuda::memory()?;
             return Some(total - free);
         }
-        peak_memory()
+        match self.device.wgpu() {
+            Some(gpu) => {
+                let (used, pooled) = gpu.memory();
+                Some(used + pooled)
+            }
+            None => peak_memory(),
+        }
     }
 }
 

@@ -53,7 +53,7 @@ impl Place {
     /// Random models: few where a software card computes.
     pub fn seeds(self, n: u64) -> u64 {
         match self {
-            Self::Wgpu => n / 10,
+            Self::Wgpu => n / 3,
             _ => n,
         }
     }

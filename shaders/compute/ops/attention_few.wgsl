@@ -5,7 +5,7 @@
 struct P {
   first_q: u32, first_k: u32, first_v: u32, first_blocked: u32, first_out: u32,
   n: u32, n_keys: u32, heads: u32, kv_heads: u32, k_stride: u32, v_stride: u32,
-  first_pos: u32, mask_heads: u32, words: u32, scale: u32, splits: u32, span: u32, nothing: u32,
+  first_pos: u32, mask_heads: u32, words: u32, scale: u32, splits: u32, span: u32, nothing: u32, all_heads: u32,
 }
 @group(0) @binding(0) var<storage, read> q: array<F>;
 @group(0) @binding(1) var<storage, read> k: array<F>;

@@ -2,7 +2,8 @@
 //
 // out [batch * n, heads * d_head]. Where `SPLIT`, workgroup z takes only `span` keys, a multiple of 64, and out
 // [batch * heads * n, splits, D4 * 4 + 4] gets sums that are not yet divided, then the maximum and the sum of the
-// weights, for attention_join. Workgroup (block of queries from the last on, head, part of the keys). Joined to
+// weights, for attention_join. Workgroup (8 * block + head % 8, head / 8, part of the keys), blocks counted from the last,
+// which see the most keys and so start first; neighbours share heads, which keeps their keys in caches. Joined to
 // attention_scores. The prelude adds `NV` (sixteens of vectors that hold d_head), `KC` (keys whose values are staged at
 // once) and `SPLIT`.
 
@@ -38,10 +39,10 @@ fn main(
 ) {
   let tx = lane % 16u;
   let ty = lane / 16u;
-  let head = group.y;
+  let head = group.y * 8u + group.x % 8u;
+  if (head >= p.all_heads) { return; }
   let kv_head = kv_head_of(head);
-  // The last blocks see the most keys, so they start first.
-  let q0 = (groups.x - 1u - group.x) * 32u;
+  let q0 = (groups.x / 8u - 1u - group.x / 8u) * 32u;
   let row = q0 + ty * 4u;
   var stop = p.n_keys;
   if (CAUSAL) { stop = min(stop, p.first_pos + min(q0 + 32u, p.n)); }

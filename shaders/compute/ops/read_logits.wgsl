@@ -17,11 +17,11 @@ struct P { first_x: u32, first_y: u32, rows: u32, n: u32, count: u32, n_words: u
 const ROOM = 1024u;
 // Stands for -inf in sums: finite, so that it has weight 0 and no product with it is no number.
 const LOWEST = -1e38;
+const NO_ID = 0xffffffffu;
 var<workgroup> lane_best: array<vec4<u32>, 64>;
 var<workgroup> keys: array<u32, ROOM>;
 var<workgroup> ids: array<u32, ROOM>;
 var<workgroup> n_found: atomic<u32>;
-var<workgroup> n_uniform: u32;
 var<workgroup> threshold: u32;
 
 // Orders as the numbers do; -0 and 0 are one.
@@ -113,8 +113,7 @@ fn main(
     }
   }
   workgroupBarrier();
-  if (lane == 0u) { n_uniform = atomicLoad(&n_found); }
-  let found = workgroupUniformLoad(&n_uniform);
+  let found = atomicLoad(&n_found);
 
   let to = p.first_y + row * (2u * p.kept + 2u);
   let log_sum = log(all_sum);
@@ -123,59 +122,69 @@ fn main(
     // Rounding must not make it negative.
     y[to + 2u * p.kept + 1u] = max(log_sum - all_weighted / all_sum, 0.0);
   }
-  if (found <= ROOM) {
-    for (var i = lane; i < found; i += 256u) {
-      let key = keys[i];
-      let id = ids[i];
-      var rank = 0u;
-      for (var j = 0u; j < found; j++) {
-        rank += select(0u, 1u, keys[j] > key || (keys[j] == key && ids[j] < id));
-      }
-      if (rank < p.kept) {
-        y[to + rank] = bitcast<f32>(id);
-        y[to + p.kept + rank] = exp(value_of(key) - all_most) / all_sum;
-      }
-    }
-    return;
-  }
-  one_after_the_other(base, to, lane, all_most, all_sum);
+  if (found <= ROOM) { rank_found(found, to, lane, all_most, all_sum); }
+  one_after_the_other(found > ROOM, base, to, lane, all_most, all_sum);
 }
 
-// The best words that come after the one found last, again and again.
-fn one_after_the_other(base: u32, to: u32, lane: u32, all_most: f32, all_sum: f32) {
+// Every word on the list finds its place by counting the better ones.
+fn rank_found(found: u32, to: u32, lane: u32, all_most: f32, all_sum: f32) {
+  for (var i = lane; i < found; i += 256u) {
+    let key = keys[i];
+    let id = ids[i];
+    var rank = 0u;
+    for (var j = 0u; j < found; j++) {
+      rank += select(0u, 1u, keys[j] > key || (keys[j] == key && ids[j] < id));
+    }
+    if (rank < p.kept) {
+      y[to + rank] = bitcast<f32>(id);
+      y[to + p.kept + rank] = exp(value_of(key) - all_most) / all_sum;
+    }
+  }
+}
+
+// The best words that come after the one found last, again and again, where it is needed. The barriers stand outside of
+// that condition: some compilers take no barrier under one that comes out of workgroup memory.
+fn one_after_the_other(is_needed: bool, base: u32, to: u32, lane: u32, all_most: f32, all_sum: f32) {
   var last_key = 0xffffffffu;
   var last_id = 0u;
   for (var rank = 0u; rank < p.kept; rank++) {
     var key = 0u;
-    var id = 0xffffffffu;
-    for (var i = lane; i < p.count; i += 256u) {
-      let values = max(x[base + i], V(LOWEST));
-      for (var j = 0u; j < W; j++) {
-        let here = i * W + j;
-        let its = key_of(part(values, j));
-        let comes_after = rank == 0u || its < last_key || (its == last_key && here > last_id);
-        // Ids rise within an invocation, so the first of equal words stays.
-        if (comes_after && here < p.n_words && (its > key || id == 0xffffffffu)) {
-          key = its;
-          id = here;
+    var id = NO_ID;
+    if (is_needed) {
+      for (var i = lane; i < p.count; i += 256u) {
+        let values = max(x[base + i], V(LOWEST));
+        for (var j = 0u; j < W; j++) {
+          let here = i * W + j;
+          let its = key_of(part(values, j));
+          let comes_after = rank == 0u || its < last_key || (its == last_key && here > last_id);
+          // Ids rise within an invocation, so the first of equal words stays.
+          if (comes_after && here < p.n_words && (its > key || id == NO_ID)) {
+            key = its;
+            id = here;
+          }
         }
       }
     }
     workgroupBarrier();
-    keys[lane] = key;
-    ids[lane] = id;
-    workgroupBarrier();
-    for (var i = 0u; i < 256u; i++) {
-      if (ids[i] != 0xffffffffu && (id == 0xffffffffu || keys[i] > key || (keys[i] == key && ids[i] < id))) {
-        key = keys[i];
-        id = ids[i];
-      }
+    if (is_needed) {
+      keys[lane] = key;
+      ids[lane] = id;
     }
-    last_key = key;
-    last_id = id;
-    if (lane == 0u) {
-      y[to + rank] = bitcast<f32>(id);
-      y[to + p.kept + rank] = exp(value_of(key) - all_most) / all_sum;
+    workgroupBarrier();
+    if (is_needed) {
+      for (var i = 0u; i < 256u; i++) {
+        let its = keys[i];
+        if (ids[i] != NO_ID && (id == NO_ID || its > key || (its == key && ids[i] < id))) {
+          key = its;
+          id = ids[i];
+        }
+      }
+      last_key = key;
+      last_id = id;
+      if (lane == 0u) {
+        y[to + rank] = bitcast<f32>(id);
+        y[to + p.kept + rank] = exp(value_of(key) - all_most) / all_sum;
+      }
     }
   }
 }

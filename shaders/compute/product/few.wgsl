@@ -12,6 +12,7 @@ struct P {
 @group(0) @binding(4) var<uniform> p: P;
 
 const TILE: u32 = $TILEu; // pieces of x in a tile
+const STEP: u32 = min($Gu, TILE); // pieces from one step of an invocation to its next
 const X_ROW: u32 = TILE * 4u + TILE / 2u;
 var<workgroup> xs: array<vec4<f32>, $N * X_ROW>;
 //if NO_SHUFFLE
@@ -31,6 +32,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var sum_$i_$r = 0.0;
   //end
   //end
+  // The weight of the next step is under way while this one is computed.
+  //for r in R
+  var raw$r = fetch(row$r, min(lane, p.pieces - 1u));
+  //end
   for (var tile = 0u; tile < p.pieces; tile += TILE) {
     workgroupBarrier();
     for (var e = t; e < $Nu * TILE * 4u; e += 256u) {
@@ -43,12 +48,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     let last = min(TILE, p.pieces - tile);
     for (var piece = lane; piece < last; piece += $Gu) {
+      let next = min(tile + piece + STEP, p.pieces - 1u);
       //for r in R
-      let raw$r = fetch(row$r, tile + piece);
+      let now$r = raw$r;
+      raw$r = fetch(row$r, next);
       //end
       //for r in R
-      let u$r = units(raw$r);
-      let by$r = scale(raw$r);
+      let u$r = units(now$r);
+      let by$r = scale(now$r);
       //end
       let at = piece * 4u + (piece >> 1u);
       //for i in N

@@ -1,19 +1,22 @@
-// 16 consecutive values of a row as f16, two in a word; what f16 cannot hold becomes its largest.
-struct Halves { a: vec4<u32>, b: vec4<u32> }
+// 16 consecutive values of a row as f16; what f16 cannot hold becomes its largest.
+struct Halves { a: vec4<f16>, b: vec4<f16>, c: vec4<f16>, d: vec4<f16> }
+
+fn four(a: u32, b: u32) -> vec4<f16> {
+  return vec4<f16>(vec4<f32>(unpack2x16float(a), unpack2x16float(b)));
+}
 
 //if IS_F16
 fn halves(raw: Raw) -> Halves {
-  return Halves(raw.a, raw.b);
+  return Halves(four(raw.a.x, raw.a.y), four(raw.a.z, raw.a.w), four(raw.b.x, raw.b.y), four(raw.b.z, raw.b.w));
 }
 //end
 //if NOT_F16
-fn two(v: vec4<f32>) -> vec2<u32> {
-  let c = clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0));
-  return vec2<u32>(pack2x16float(c.xy), pack2x16float(c.zw));
+fn half(v: vec4<f32>) -> vec4<f16> {
+  return vec4<f16>(clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0)));
 }
 
 fn halves(raw: Raw) -> Halves {
   let w = weights(raw);
-  return Halves(vec4<u32>(two(w.a), two(w.b)), vec4<u32>(two(w.c), two(w.d)));
+  return Halves(half(w.a), half(w.b), half(w.c), half(w.d));
 }
 //end

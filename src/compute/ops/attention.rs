@@ -56,6 +56,8 @@ pub enum AttentionPlan {
     Tiled { splits: usize },
     /// Queries one by one, each with many workgroups.
     Few,
+    /// Blocks of 64 queries with cooperative matrices, which see queries, keys, values and weights in f16.
+    Matrix,
 }
 
 /// Queries of a block, and keys that it takes at a time.
@@ -77,6 +79,17 @@ impl AttentionPlan {
             splits: (BUSY / groups.max(1)).clamp(1, tiles),
         }
     }
+}
+
+/// Whether [`AttentionPlan::Matrix`] can take such heads on this card. Where it cannot, or rows do not start at multiples of
+/// four words, the plan is refused.
+pub fn has_matrix_plan(gpu: &Gpu, d_head: usize) -> bool {
+    let facts = gpu.facts();
+    gpu.has_cooperative_matrix()
+        && facts.subgroup == (32, 32)
+        && facts.max_workgroup_memory >= 24 << 10
+        && d_head.is_multiple_of(32)
+        && (32..=128).contains(&d_head)
 }
 
 /// softmax(q kᵀ / √d_head) v without the blocked pairs, q `[batch * heads, n, d_head]`: `[batch * n, heads * d_head]`. A query
@@ -130,6 +143,7 @@ pub fn attention_by(
             call.few(&parts, tiles)?;
             call.join(&parts, &out, tiles)?;
         }
+        AttentionPlan::Matrix => call.matrix(&out)?,
     }
     Ok(out)
 }
@@ -177,7 +191,7 @@ fn check(
             s.d_head
         ));
     }
-    if s.kv_heads == 0 || s.heads % s.kv_heads != 0 {
+    if s.kv_heads == 0 || !s.heads.is_multiple_of(s.kv_heads) {
         return failed("the heads of queries must be a multiple of those of keys");
     }
     expect_words(q, s.batch * s.heads * s.n * s.d_head, "queries")?;
@@ -203,6 +217,11 @@ const TILED: &str = include_str!("../../../shaders/compute/ops/attention_tiled.w
 const FEW: &str = include_str!("../../../shaders/compute/ops/attention_few.wgsl");
 const JOIN: &str = include_str!("../../../shaders/compute/ops/attention_join.wgsl");
 const MASKED: &str = include_str!("../../../shaders/compute/ops/masked_scores.wgsl");
+
+const MATRIX: &str = include_str!("../../../shaders/compute/ops/attention_matrix.wgsl");
+const MATRIX_SCORES: &str =
+    include_str!("../../../shaders/compute/ops/attention_matrix_scores.wgsl");
+const MATRIX_ENABLES: &str = "enable f16;\nenable wgpu_cooperative_matrix;\n";
 
 const WRITES: &[bool] = &[false, false, false, false, true];
 
@@ -233,7 +252,7 @@ impl Call<'_> {
     fn tiled(&self, out: &Slice, splits: usize, span: usize) -> Result<()> {
         static FAMILY: Family = Family::new("attention_tiled", WRITES);
         let is_split = splits > 1;
-        let kernel = self.kernel(&FAMILY, is_split, || {
+        let kernel = self.kernel(&FAMILY, "", is_split, || {
             let nv = self.d4().div_ceil(16);
             let kc = [32, 16, 8, 8][nv - 1];
             let more = format!("const NV = {nv}u;\nconst KC = {kc}u;\nconst SPLIT = {is_split};\n");
@@ -241,22 +260,41 @@ impl Call<'_> {
             let body = unrolled(&[SCORES, TILED].concat(), &[("NV", nv)]);
             [&more, store, &body].concat()
         });
-        let groups = [self.shape.n.div_ceil(QUERIES), self.heads(), splits];
+        let blocks = self.shape.n.div_ceil(QUERIES);
+        let groups = [8 * blocks, self.heads().div_ceil(8), splits];
         self.launch(&kernel, out, (splits, span), groups)
     }
 
     fn few(&self, parts: &Slice, splits: usize) -> Result<()> {
         static FAMILY: Family = Family::new("attention_few", WRITES);
-        let kernel = self.kernel(&FAMILY, true, || {
+        let kernel = self.kernel(&FAMILY, "", true, || {
             [store(true), &unrolled(FEW, &[])].concat()
         });
         let groups = [splits, self.heads(), self.shape.n];
         self.launch(&kernel, parts, (splits, KEYS), groups)
     }
 
+    fn matrix(&self, out: &Slice) -> Result<()> {
+        static FAMILY: Family = Family::new("attention_matrix", WRITES);
+        if !has_matrix_plan(self.gpu, self.shape.d_head) || !self.is_aligned() {
+            return failed("this attention cannot be done with cooperative matrices");
+        }
+        let kernel = self.kernel(&FAMILY, MATRIX_ENABLES, false, || {
+            let d = self.shape.d_head;
+            let whole = MATRIX.replace("    part scores\n", MATRIX_SCORES);
+            let body = unrolled(&whole, &[("NC", d / 16), ("HC", d / 32)]);
+            [store(true), &body].concat()
+        });
+        let blocks = self.shape.n.div_ceil(2 * QUERIES);
+        let groups = [8 * blocks, self.heads().div_ceil(8), 1];
+        self.launch(&kernel, out, (1, 0), groups)
+    }
+
     fn scores(&self, out: &Slice) -> Result<()> {
         static FAMILY: Family = Family::new("masked_scores", WRITES);
-        let kernel = self.kernel(&FAMILY, false, || unrolled(&[SCORES, MASKED].concat(), &[]));
+        let kernel = self.kernel(&FAMILY, "", false, || {
+            unrolled(&[SCORES, MASKED].concat(), &[])
+        });
         let s = self.shape;
         let groups = [s.n.div_ceil(QUERIES), self.heads(), s.n_keys.div_ceil(KEYS)];
         self.launch(&kernel, out, (1, 0), groups)
@@ -277,17 +315,23 @@ impl Call<'_> {
             .launch_trusted(&kernel, &[parts, out], &params, groups, work)
     }
 
-    /// A variant for these sizes; `more` gives what follows the prelude and the loads.
+    /// Whether all rows start at multiples of four words.
+    fn is_aligned(&self) -> bool {
+        let keys = self.keys;
+        let strides = [self.shape.d_head, keys.k_stride, keys.v_stride];
+        vector_width(&strides, &[self.q, keys.k, keys.v]) == 4
+    }
+
+    /// A variant for these sizes, after what it `enables`; `more` gives what follows the prelude and the loads.
     fn kernel(
         &self,
         family: &Family,
+        enables: &str,
         is_split: bool,
         more: impl FnOnce() -> String,
     ) -> Arc<Kernel> {
         let s = self.shape;
-        let (k, v) = (self.keys.k, self.keys.v);
-        let strides = [s.d_head, self.keys.k_stride, self.keys.v_stride];
-        let is_aligned = vector_width(&strides, &[self.q, k, v]) == 4;
+        let is_aligned = self.is_aligned();
         let is_masked = self.blocked.is_some();
         let flags = [is_aligned, s.causal, is_masked, is_split].map(u32::from);
         let variant = [s.d_head as u32, flags[0], flags[1], flags[2], flags[3]];
@@ -297,7 +341,7 @@ impl Call<'_> {
                 "const D = {d}u;\nconst D4 = {d4}u;\nconst CAUSAL = {};\nconst MASKED = {is_masked};\n",
                 s.causal
             );
-            [&prelude, load(is_aligned), &more()].concat()
+            [enables, &prelude, load(is_aligned), &more()].concat()
         })
     }
 
@@ -330,6 +374,7 @@ impl Call<'_> {
             splits as u32,
             span as u32,
             f32::NEG_INFINITY.to_bits(),
+            self.heads() as u32,
         ]);
         let pairs = self.heads() * s.n.next_multiple_of(QUERIES) * s.n_keys;
         let work = (pairs * 4 * s.d_head) as u64 / if s.causal && s.first_pos == 0 { 2 } else { 1 };

@@ -14,10 +14,10 @@ mod reduce;
 mod strided;
 
 pub use attention::{
-    AttentionPlan, AttentionShape, Blocked, Keys, attention, attention_by, masked_scores, pack_bits,
+    AttentionPlan, AttentionShape, Blocked, Keys, attention, attention_by, has_matrix_plan, masked_scores, pack_bits,
 };
 pub use elementwise::{Binary, Unary, affine, binary, clamp, fill, silu_mul, unary};
-pub use heads::{merge_heads, split_heads};
+pub use heads::{merge_heads, split_heads, split_heads_into};
 pub use logits::{MOST_KEPT, read_logits};
 pub use moving::{copy, index_select, write_into};
 pub use norm::{add_rms_norm, layer_norm, rms_norm};
