@@ -253,7 +253,10 @@ fn a_sweep_equals_single_whole_runs() {
         "{n_units} units, {n_later} sweeps of later tokens: worst difference {worst:.1e}, noise {worst_noise:.1e}, largest effect {largest:.2}"
     );
     let n_seeds = here().seeds(60);
-    assert!(n_units > 8 * n_seeds && n_later > n_seeds / 2, "hardly tried");
+    assert!(
+        n_units > 8 * n_seeds && n_later > n_seeds / 2,
+        "hardly tried"
+    );
     assert!(largest > 0.1, "nothing had an effect");
     assert!(worst_noise < tolerance());
 }

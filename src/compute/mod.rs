@@ -61,7 +61,10 @@ impl Gpu {
             return Ok(gpu);
         }
         // A driver that fails here may have lost the device as well.
-        let without = Without { cooperative_matrix: true, ..without };
+        let without = Without {
+            cooperative_matrix: true,
+            ..without
+        };
         device::Shared::open(index, without).map(|shared| Self(Arc::new(shared)))
     }
 

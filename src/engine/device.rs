@@ -150,7 +150,7 @@ fn cuda(_n: usize) -> Result<Device> {
 
 #[cfg(feature = "cuda")]
 fn cuda(n: usize) -> Result<Device> {
-    crate::model::cuda::open(n).map_err(|e| {
+    crate::model::cuda::open(n).map(Device::from).map_err(|e| {
         Error::input(format!(
             "--device cuda:{n} cannot be opened: {}; check the driver, or use --device cpu",
             first_line(&e)
@@ -176,7 +176,10 @@ pub fn warm_up(
     let x = Tensor::zeros((2, 8), DType::F32, device)?;
     let is_quantised = matches!(numbers.maps, Maps::Q8_0 | Maps::Q4K);
     let block = Tensor::zeros((1, 32), DType::F32, device)?;
-    let block = || QTensor::quantize(&block, GgmlDType::Q8_0)?.dequantize_f16(device);
+    let block = || {
+        let block = QTensor::quantize(&block.candle()?, GgmlDType::Q8_0)?;
+        block.dequantize_f16(&device.candle())
+    };
     type Step<'a> = Box<dyn Fn() -> crate::tensor::Result<()> + 'a>;
     let steps: [Step<'_>; 8] = [
         Box::new(|| crate::model::cuda::load_kernels(cuda)),

@@ -14,7 +14,8 @@ mod reduce;
 mod strided;
 
 pub use attention::{
-    AttentionPlan, AttentionShape, Blocked, Keys, attention, attention_by, has_matrix_plan, masked_scores, pack_bits,
+    AttentionPlan, AttentionShape, Blocked, Keys, attention, attention_by, has_matrix_plan,
+    masked_scores, pack_bits,
 };
 pub use elementwise::{Binary, Unary, affine, binary, clamp, fill, silu_mul, unary};
 pub use heads::{merge_heads, split_heads, split_heads_into};
