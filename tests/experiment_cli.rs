@@ -163,6 +163,16 @@ fn what_was_killed_goes_on_to_the_same_tables() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("seed: 0 there, 5 here"));
+    // Nor are rows of another number type put among them.
+    let output = ablation(data.path(), &killed)
+        .args(["--dtype", "q8_0"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    let types = "dtype: \"f32\" there, \"q8_0 with f32\" here";
+    assert!(told.contains(types), "{told}");
+    run(ablation(data.path(), &killed).args(["--dtype", "f32"]));
 }
 
 #[test]
@@ -248,6 +258,34 @@ fn the_mean_of_a_folder_replaces_as_the_mean_of_its_picture_does() {
         (number("own") - number("zero")).abs() > 1e-4,
         "the comparison can fail"
     );
+    // The same name, but not the same mean: rows of the two are not mixed.
+    let before = std::fs::read(path("one.safetensors")).unwrap();
+    let mut other = before.clone();
+    *other.last_mut().unwrap() ^= 1;
+    std::fs::write(path("one.safetensors"), other).unwrap();
+    let again = command(data.path(), "ablation", &path("file"))
+        .args(["--sets", "object", "--limit", "3", "--with", &with])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&again.stderr);
+    assert!(told.contains("mean_of_crc32: "), "{told}");
+    std::fs::write(path("one.safetensors"), before).unwrap();
+    // A sum goes on with what it was begun with.
+    for (args, words) in [
+        (["--crop", "pad"], "crop pad"),
+        (["--dtype", "q8_0"], "q8_0"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_patchglass"));
+        let command = command.args(["experiment", "mean", "--device", "cpu", "--model"]);
+        let command = command.arg(model()).arg(path("one")).args(args);
+        let output = command.arg("--out").arg(path("one.safetensors")).output();
+        let told = String::from_utf8(output.unwrap().stderr).unwrap();
+        let last = told.lines().last().unwrap();
+        assert!(
+            last.contains("sum of something else") && last.contains(words),
+            "{told}"
+        );
+    }
     // All pictures are the same here, so shards and the whole have one mean.
     mean("", "a.safetensors", "1/2");
     mean("", "b.safetensors", "2/2");

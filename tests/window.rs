@@ -21,6 +21,8 @@ mod habits;
 mod random;
 #[path = "window/sweeps.rs"]
 mod sweeps;
+#[path = "window/tours.rs"]
+mod tours;
 
 use std::time::Instant;
 

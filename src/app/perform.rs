@@ -38,6 +38,12 @@ impl PatchglassApp {
             A::ShowWords => Command::ShowWords(!view.show_words),
             A::ShowClean => Command::ShowClean(!view.show_clean),
             A::Compare => Command::Compare(!view.compare),
+            A::KeepRun if self.session.runs.is_full() => {
+                let most = self.session.runs.list.len();
+                return self.runs.show_error(format!(
+                    "{most} runs are kept already, and no more can be: delete one of them first"
+                ));
+            }
             A::KeepRun => run_list::keep(&self.session, self.runs.trace()),
             A::Rerun => Command::Rerun,
             A::MeasureKl => Command::MeasureDivergence(!self.session.readout.divergence),

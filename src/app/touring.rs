@@ -2,7 +2,7 @@
 
 use super::PatchglassApp;
 use crate::session::tour::Tour;
-use crate::session::{Command, Session};
+use crate::session::{Command, Session, update};
 use crate::ui::pane::Pane;
 use crate::ui::tour_card::Playing;
 
@@ -63,9 +63,15 @@ impl PatchglassApp {
         }
         play.at -= 1;
         play.before.pop();
-        if let Some(session) = play.before.pop() {
-            let grid = self.session.grid;
-            self.session = Session { grid, ..session };
+        if let Some(before) = play.before.pop() {
+            let Session {
+                experiment,
+                readout,
+                view,
+                ..
+            } = before;
+            let before = Command::Restore(Box::new((experiment, readout, view)));
+            update(&mut self.session, before);
             self.runs.request(&self.session);
         }
         play.waits = true;

@@ -21,15 +21,16 @@ use super::terminal::Terminal;
 use crate::engine::Engine;
 use crate::engine::protocol::{Event, Monitor as _, RunId, Stage};
 use crate::engine::study::Study;
+use crate::engine::trace::ModelFacts;
 use crate::error::{Error, Result};
-use crate::experiment::common::{Common, header};
+use crate::experiment::common::{Common, Computed, header};
 use crate::experiment::data::{Item, items};
 use crate::experiment::journal::Journal;
 use crate::experiment::report::Report;
 use crate::experiment::{self, ROWS, Rate, ablation, knockout, lens, mean};
 use crate::files;
 use crate::masks::Coco;
-use crate::spec::ModelSource;
+use crate::spec::{ModelSource, Replacement};
 
 #[derive(clap::Args, Debug)]
 pub struct ExperimentArgs {
@@ -88,6 +89,10 @@ fn run_ablation(args: &AblationArgs) -> Result<()> {
     over_objects(
         &args.objects,
         ("ablation", &settings, &settings.common),
+        match &settings.with {
+            Replacement::MeanOf(path) => Some(path),
+            _ => None,
+        },
         &row,
         &summary,
     )
@@ -97,7 +102,9 @@ fn run_lens(args: &LensArgs) -> Result<()> {
     let settings = args.settings()?;
     let row = |study: &Study, item: &Item| lens::row(study, &settings, item);
     let about = ("lens", &settings, &settings.common);
-    over_objects(&args.objects, about, &row, &|rows| lens::summary(rows))
+    over_objects(&args.objects, about, None, &row, &|rows| {
+        lens::summary(rows)
+    })
 }
 
 fn run_knockout(args: &KnockoutArgs) -> Result<()> {
@@ -107,6 +114,7 @@ fn run_knockout(args: &KnockoutArgs) -> Result<()> {
     over_objects(
         &args.objects,
         ("knockout", &settings, &settings.common),
+        None,
         &row,
         &summary,
     )
@@ -116,16 +124,23 @@ fn run_knockout(args: &KnockoutArgs) -> Result<()> {
 fn over_objects<S: Serialize, R: Serialize + DeserializeOwned>(
     objects: &Objects,
     (name, settings, common): (&str, &S, &Common),
+    mean_of: Option<&Path>,
     row: &dyn Fn(&Study, &Item) -> Result<R>,
     summary: &dyn Fn(&[&R]) -> Report,
 ) -> Result<()> {
     let (shard, out) = (objects.shard()?, &objects.out);
     let coco = Coco::read(&objects.coco)?;
     let items = items(&coco, objects.images(), &common.filter)?;
-    let header = header(name, settings, (shard, items.len()))?;
+    let engine = Engine::new(objects.compute.options()?)?;
+    let computed = Computed {
+        dtype: engine.dtype_name(&source(&objects.compute, objects.model.as_deref())),
+        mmproj: (objects.compute.mmproj.as_ref()).map(|path| path.display().to_string()),
+        mean_of: mean_of.map(Computed::of_file).transpose()?,
+    };
+    let header = header(name, (settings, &computed), (shard, items.len()))?;
     make_folder(out)?;
     let mut journal = Journal::open(&out.join(ROWS), &header)?;
-    let study = open(&objects.compute, objects.model.as_deref())?;
+    let study = open(engine, &objects.compute, objects.model.as_deref())?;
     let mut row = |item: &Item| row(&study, item);
     let mut bar = Bar::default();
     let mut progress = |done, all, rate| bar.show(done, all, rate);
@@ -144,9 +159,10 @@ fn run_mean(args: &MeanArgs) -> Result<()> {
         )));
     }
     let pictures = mean::pictures(&args.folder)?;
-    let study = open(&args.compute, args.model.as_deref())?;
+    let engine = Engine::new(args.compute.options()?)?;
+    let study = open(engine, &args.compute, args.model.as_deref())?;
     let state = args.out.with_extension("sum.json");
-    let of = format!("{} of {}", study.facts().name, args.folder.display());
+    let of = sum_of(args, study.facts())?;
     let mut bar = Bar::default();
     let mut progress = |done, all, rate| bar.show(done, all, rate);
     let mut tell = |bad: String| eprintln!("\r\x1b[Kleft out: {bad}");
@@ -166,14 +182,27 @@ fn run_mean(args: &MeanArgs) -> Result<()> {
     Ok(())
 }
 
+/// What a mean is of, but for its shard: whatever the visual tokens depend on.
+fn sum_of(args: &MeanArgs, model: &ModelFacts) -> Result<String> {
+    let crop = serde_json::to_value(args.crop()?).map_err(Error::internal)?;
+    let source = args.model.as_deref().unwrap_or("demo");
+    let eyes = args.compute.mmproj.as_ref();
+    let eyes = eyes.map_or_else(String::new, |path| format!(" with {}", path.display()));
+    Ok(format!(
+        "{} ({source}{eyes}, {}) of {}, crop {}",
+        model.name,
+        model.dtype,
+        args.folder.display(),
+        crop.as_str().unwrap_or_default()
+    ))
+}
+
 /// Puts shards together: folders of rows, or sums of visual tokens.
 fn merge(parts: &[PathBuf], out: &Path) -> Result<()> {
     if out.extension().is_some_and(|e| e == "safetensors") {
-        let mut sums = parts.iter().map(|path| mean::Sum::read(path));
-        let first = sums
-            .next()
-            .unwrap_or_else(|| Err(Error::input("name the sums")))?;
-        let sum = sums.try_fold(first, |sum, next| sum.and(&next?))?;
+        let read = |path: &PathBuf| Ok((path.display().to_string(), mean::Sum::read(path)?));
+        let sums: Vec<(String, mean::Sum)> = parts.iter().map(read).collect::<Result<_>>()?;
+        let sum = mean::Sum::merge(&sums)?;
         sum.write_mean(out)?;
         eprintln!(
             "wrote {}: the mean of {} visual tokens of {} pictures",
@@ -193,15 +222,19 @@ fn make_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|e| Error::write(path, &e))
 }
 
-fn open(compute: &Compute, model: Option<&str>) -> Result<Study> {
-    let mut engine = Engine::new(compute.options()?)?;
-    let mut terminal = Terminal::default();
-    engine.prepare_device(RunId(0), &mut terminal)?;
-    let source = match model {
+fn source(compute: &Compute, model: Option<&str>) -> ModelSource {
+    match model {
         // The engine is only ever asked for the model that it adopted.
         Some(RANDOM) => ModelSource::Folder(RANDOM.into()),
         model => compute.with_mmproj(super::model_source(model)),
-    };
+    }
+}
+
+fn open(engine: Engine, compute: &Compute, model: Option<&str>) -> Result<Study> {
+    let mut engine = engine;
+    let mut terminal = Terminal::default();
+    engine.prepare_device(RunId(0), &mut terminal)?;
+    let source = source(compute, model);
     let mut progress = |fraction| {
         terminal.emit(Event::Progress {
             id: RunId(0),

@@ -13,6 +13,7 @@ use super::protocol::{Event, Monitor, RunId, Stage};
 use super::run::Engine;
 use crate::error::{Error, Result};
 use crate::index::PatchGrid;
+use crate::model::numbers::Maps;
 use crate::model::{Llava, device_name};
 use crate::spec::ModelSource;
 
@@ -239,6 +240,19 @@ impl Engine {
     /// The device in words: `CPU`, `CUDA 0`, `Metal`.
     pub fn device_name(&self) -> String {
         device_name(&self.device)
+    }
+
+    /// The number types that a model will have, in words: `f32`, `q8_0 with f16`; of a GGUF file `as stored with f32`.
+    pub fn dtype_name(&self, source: &ModelSource) -> String {
+        let float = self.numbers.float.as_str();
+        match self.numbers.maps {
+            Maps::AsStored if matches!(source, ModelSource::Gguf { .. }) => {
+                format!("as stored with {float}")
+            }
+            Maps::AsStored | Maps::Float => float.to_owned(),
+            Maps::Q8_0 => format!("q8_0 with {float}"),
+            Maps::Q4K => format!("q4k with {float}"),
+        }
     }
 
     /// Bytes of the device's memory that are taken, by this and other programs: the card's, or of this process at most so

@@ -1,13 +1,19 @@
 //! What all experiments over objects share: their settings, and an object on the picture as the model sees it.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::data::{Filter, Item, Shard};
 use crate::engine::study::Study;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::index::{PatchSet, choose};
 use crate::model::preprocess::PreparedPicture;
 use crate::spec::Crop;
+
+/// Bytes of a file of a mean at most.
+const MAX_MEAN: u64 = 1 << 30;
 
 /// Settings that every experiment over objects has; they stand in the first line of its rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,16 +28,46 @@ pub struct Common {
     pub seed: u64,
 }
 
+/// How the rows are computed, as far as it changes their numbers; stands among the settings of the first line.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Computed {
+    /// Types of the activations and of the maps.
+    pub dtype: String,
+    /// The vision file, where it is not the one beside the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mmproj: Option<String>,
+    /// CRC-32 of the file of the mean, in hexadecimal digits.
+    #[serde(rename = "mean_of_crc32", skip_serializing_if = "Option::is_none")]
+    pub mean_of: Option<String>,
+}
+
+impl Computed {
+    /// What tells a file from another one of its name.
+    ///
+    /// # Errors
+    /// A file that is missing or cannot be read.
+    pub fn of_file(path: &Path) -> Result<String> {
+        let bytes = files::read_bytes(path, MAX_MEAN)?;
+        Ok(format!("{:08x}", crc32fast::hash(&bytes)))
+    }
+}
+
 /// The first line of a file of rows; `n` is how many objects all shards together have.
 ///
 /// # Errors
 /// Settings that JSON cannot hold.
 pub fn header<S: Serialize>(
     experiment: &str,
-    settings: &S,
+    (settings, computed): (&S, &Computed),
     (shard, n): (Shard, usize),
 ) -> Result<serde_json::Value> {
-    let settings = serde_json::to_value(settings).map_err(Error::internal)?;
+    let mut settings = serde_json::to_value(settings).map_err(Error::internal)?;
+    let computed = serde_json::to_value(computed).map_err(Error::internal)?;
+    if let (Some(settings), serde_json::Value::Object(computed)) =
+        (settings.as_object_mut(), computed)
+    {
+        settings.extend(computed);
+    }
     Ok(serde_json::json!({
         "patchglass": "experiment", "version": 1, "experiment": experiment, "shard": shard.to_string(), "objects": n,
         "settings": settings,

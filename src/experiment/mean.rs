@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::data::Shard;
+use super::merge::check_shards;
 use super::run::{Progress, Rate};
 use crate::engine::study::Study;
 use crate::error::{Error, Result};
@@ -24,8 +25,11 @@ const NAME: &str = "mean";
 /// A sum of visual tokens as far as it has come.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sum {
-    /// What it is a sum of: model, pictures, shard; a later run must say the same.
+    /// What it is a sum of: model, number type, crop, pictures; a later run must say the same, and so must other shards.
     pub of: String,
+    pub shard: Shard,
+    /// Pictures of the list, in all shards.
+    pub n_all: u64,
     /// `[d_model]`
     pub sum: Vec<f64>,
     /// Tokens in it.
@@ -66,9 +70,11 @@ pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Sum {
-    fn new(of: String, d_model: usize) -> Self {
+    fn new(of: String, (shard, n_all): (Shard, usize), d_model: usize) -> Self {
         Self {
             of,
+            shard,
+            n_all: n_all as u64,
             sum: vec![0.0; d_model],
             n_tokens: 0,
             n_pictures: 0,
@@ -96,8 +102,11 @@ impl Sum {
             .as_array()
             .ok_or_else(|| bad("sum_bits"))?;
         let sum: Option<Vec<f64>> = sum.iter().map(number).collect();
+        let shard = value["shard"].as_str().ok_or_else(|| bad("shard"))?;
         Ok(Self {
             of: value["of"].as_str().unwrap_or_default().to_owned(),
+            shard: shard.parse()?,
+            n_all: count("n_all")?,
             sum: sum.ok_or_else(|| bad("sum_bits"))?,
             n_tokens: count("n_tokens")?,
             n_pictures: count("n_pictures")?,
@@ -112,30 +121,64 @@ impl Sum {
     pub fn write(&self, path: &Path) -> Result<()> {
         let bits: Vec<u64> = self.sum.iter().map(|x| x.to_bits()).collect();
         let value = serde_json::json!({
-            "of": self.of, "n_tokens": self.n_tokens, "n_pictures": self.n_pictures, "n_bad": self.n_bad, "sum_bits": bits,
+            "of": self.of, "shard": self.shard.to_string(), "n_all": self.n_all, "n_tokens": self.n_tokens, "n_pictures": self.n_pictures, "n_bad": self.n_bad, "sum_bits": bits,
         });
         files::write_atomically(path, value.to_string().as_bytes())
     }
 
-    /// Both sums together.
+    /// Pictures of its shard.
+    fn n_of_shard(&self) -> u64 {
+        let has = |at: &u64| self.shard.has(*at as usize);
+        (0..self.n_all).filter(has).count() as u64
+    }
+
+    /// The sum over all shards; the names are of their files.
     ///
     /// # Errors
-    /// Sums of other widths.
-    pub fn and(mut self, other: &Self) -> Result<Self> {
-        if self.sum.len() != other.sum.len() {
-            return Err(Error::input(format!(
-                "sums of {} and {} numbers are not of one model",
-                self.sum.len(),
-                other.sum.len()
-            )));
+    /// Sums of other widths, models, types, crops or pictures; shards that are there twice, missing or not complete, by name.
+    pub fn merge(parts: &[(String, Self)]) -> Result<Self> {
+        let Some(((_, first), others)) = parts.split_first() else {
+            return Err(Error::input("name the sums"));
+        };
+        let mut whole = Self::new(
+            first.of.clone(),
+            (Shard::WHOLE, first.n_all as usize),
+            first.sum.len(),
+        );
+        for (name, part) in others {
+            if part.sum.len() != first.sum.len() {
+                return Err(Error::input(format!(
+                    "{name}: sums of {} and {} numbers are not of one model",
+                    first.sum.len(),
+                    part.sum.len()
+                )));
+            }
+            if (&part.of, part.n_all) != (&first.of, first.n_all) {
+                return Err(Error::input(format!(
+                    "{name} is a sum of something else ({}; the first is of {})",
+                    part.of, first.of
+                )));
+            }
         }
-        for (a, b) in self.sum.iter_mut().zip(&other.sum) {
-            *a += b;
+        let shards: Vec<Shard> = parts.iter().map(|(_, part)| part.shard).collect();
+        check_shards(&shards)?;
+        for (name, part) in parts {
+            if part.n_pictures < part.n_of_shard() {
+                return Err(Error::input(format!(
+                    "{name} is not complete: it has {} of {} pictures; run shard {} again",
+                    part.n_pictures,
+                    part.n_of_shard(),
+                    part.shard
+                )));
+            }
+            for (a, b) in whole.sum.iter_mut().zip(&part.sum) {
+                *a += b;
+            }
+            whole.n_tokens += part.n_tokens;
+            whole.n_pictures += part.n_pictures;
+            whole.n_bad += part.n_bad;
         }
-        self.n_tokens += other.n_tokens;
-        self.n_pictures += other.n_pictures;
-        self.n_bad += other.n_bad;
-        Ok(self)
+        Ok(whole)
     }
 
     /// The mean, `[d_model]`.
@@ -175,18 +218,23 @@ pub fn carry_out(
     progress: &mut Progress<'_>,
     tell: &mut dyn FnMut(String),
 ) -> Result<(Sum, Rate)> {
-    let of = format!("{of}, {} pictures, shard {shard}", pictures.len());
     let mine = pictures.iter().enumerate().filter(|(at, _)| shard.has(*at));
     let mine: Vec<&PathBuf> = mine.map(|(_, path)| path).collect();
     let mut sum = match state.exists() {
         true => Sum::read(state)?,
-        false => Sum::new(of.clone(), study.facts().d_model),
+        false => Sum::new(
+            of.to_owned(),
+            (shard, pictures.len()),
+            study.facts().d_model,
+        ),
     };
-    if sum.of != of {
+    let what = |of: &str, n: u64, shard| format!("{of}, {n} pictures, shard {shard}");
+    let here = what(of, pictures.len() as u64, shard);
+    let there = what(&sum.of, sum.n_all, sum.shard);
+    if there != here {
         return Err(Error::input(format!(
-            "{} is a sum of something else ({}; here {of}): choose another --out",
-            state.display(),
-            sum.of
+            "{} is a sum of something else ({there}; here {here}): choose another --out",
+            state.display()
         )));
     }
     let started = std::time::Instant::now();
@@ -224,12 +272,16 @@ mod tests {
     use super::*;
 
     fn sum(values: &[f64], n: u64) -> Sum {
-        let of = "x".to_owned();
+        part(values, n, "1/1")
+    }
+
+    fn part(values: &[f64], n: u64, shard: &str) -> Sum {
+        let shard: Shard = shard.parse().unwrap();
         Sum {
             sum: values.to_vec(),
             n_tokens: n,
             n_pictures: 1,
-            ..Sum::new(of, values.len())
+            ..Sum::new("x".to_owned(), (shard, shard.of), values.len())
         }
     }
 
@@ -237,12 +289,37 @@ mod tests {
     fn a_sum_reads_back_to_the_bit_and_becomes_a_vector() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sum.json");
-        let one = sum(&[0.1 + 0.2, -1e300, f64::MIN_POSITIVE, 3.0], 3);
+        let one = part(&[0.1 + 0.2, -1e300, f64::MIN_POSITIVE, 3.0], 3, "1/2");
         one.write(&path).unwrap();
         assert_eq!(Sum::read(&path).unwrap(), one);
-        let both = one.and(&sum(&[0.3, 1e300, 0.0, 6.0], 6)).unwrap();
+        let named = |parts: &[&Sum]| -> Vec<(String, Sum)> {
+            let name = |at| format!("{at}.sum.json");
+            let parts = parts.iter().enumerate();
+            parts
+                .map(|(at, part)| (name(at), (*part).clone()))
+                .collect()
+        };
+        let two = part(&[0.3, 1e300, 0.0, 6.0], 6, "2/2");
+        let both = Sum::merge(&named(&[&two, &one])).unwrap();
         assert_eq!((both.mean()[3], both.n_pictures), (1.0, 2));
-        assert!(both.clone().and(&sum(&[1.0], 1)).is_err());
+        let told = |parts: &[&Sum]| Sum::merge(&named(parts)).unwrap_err().to_string();
+        assert!(told(&[&one, &part(&[1.0], 1, "2/2")]).contains("not of one model"));
+        assert!(told(&[&one, &two, &one]).contains("shard 1/2 is there twice"));
+        assert!(told(&[&two]).contains("shards are missing: 1/2"));
+        let changed = |change: &dyn Fn(&mut Sum)| {
+            let mut other = two.clone();
+            change(&mut other);
+            told(&[&one, &other])
+        };
+        assert!(
+            changed(&|sum| sum.of = "y".to_owned())
+                .contains("1.sum.json is a sum of something else")
+        );
+        assert!(changed(&|sum| sum.n_all = 3).contains("something else"));
+        assert!(
+            changed(&|sum| sum.n_pictures = 0)
+                .contains("1.sum.json is not complete: it has 0 of 1")
+        );
         let file = folder.path().join("mean.safetensors");
         both.write_mean(&file).unwrap();
         let bytes = std::fs::read(&file).unwrap();

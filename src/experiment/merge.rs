@@ -102,23 +102,37 @@ pub fn merge(folders: &[&Path], out: &Path) -> Result<(Report, Value)> {
     Ok((report(&header, &rows)?, header))
 }
 
-/// All shards of one division, and no gap between their rows.
-fn check_complete(shards: &[Shard], rows: &BTreeMap<usize, Value>, n: usize) -> Result<()> {
+/// All shards of one division, each once.
+///
+/// # Errors
+/// Shards that are there twice or missing, by name.
+pub fn check_shards(shards: &[Shard]) -> Result<()> {
     let of = shards.first().map_or(1, |shard| shard.of);
     if shards.iter().any(|shard| shard.of != of) {
         return Err(Error::input("the shards are of different divisions"));
+    }
+    let twice = (shards.iter().enumerate()).find(|(at, shard)| shards[..*at].contains(shard));
+    if let Some((_, shard)) = twice {
+        return Err(Error::input(format!("shard {shard} is there twice")));
     }
     let missing: Vec<String> = (0..of)
         .map(|at| Shard { at, of })
         .filter(|shard| !shards.contains(shard))
         .map(|shard| shard.to_string())
         .collect();
-    if !missing.is_empty() {
-        return Err(Error::input(format!(
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Error::input(format!(
             "shards are missing: {}",
             missing.join(", ")
-        )));
+        ))),
     }
+}
+
+/// All shards of one division, and no gap between their rows.
+fn check_complete(shards: &[Shard], rows: &BTreeMap<usize, Value>, n: usize) -> Result<()> {
+    check_shards(shards)?;
+    let of = shards.first().map_or(1, |shard| shard.of);
     match (0..n).find(|index| !rows.contains_key(index)) {
         Some(index) => {
             let shard = Shard { at: index % of, of };

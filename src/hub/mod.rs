@@ -31,13 +31,21 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// What `huggingface_hub` takes as true, in any case.
+fn is_set(value: &str) -> bool {
+    matches!(
+        value.to_ascii_uppercase().as_str(),
+        "1" | "ON" | "YES" | "TRUE"
+    )
+}
+
 impl Hub {
     /// From `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE`.
     ///
     /// # Errors
     /// `HF_HUB_OFFLINE` is set.
     pub fn from_env() -> Result<Self> {
-        if variable("HF_HUB_OFFLINE").is_some_and(|on| on != "0") {
+        if variable("HF_HUB_OFFLINE").is_some_and(|on| is_set(&on)) {
             return Err(Error::input(
                 "HF_HUB_OFFLINE is set: take it away to download, or name a model that is already here",
             ));
@@ -107,4 +115,19 @@ fn snapshot_in(cache: &Path, id: &str) -> Option<PathBuf> {
             .ok()
     };
     folders.map(|f| (modified(&f), f)).max().map(|(_, f)| f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offline_is_what_the_library_takes_for_true() {
+        for on in ["1", "ON", "on", "yes", "True"] {
+            assert!(is_set(on), "{on}");
+        }
+        for off in ["0", "false", "OFF", "no", "2", ""] {
+            assert!(!is_set(off), "{off}");
+        }
+    }
 }

@@ -5,10 +5,11 @@
 use super::inside_view::InsideView;
 use super::reading::ReadingView;
 use super::sweep_settings::SweepSettings;
-use super::view_state::{HeatKind, NamedSelection, Tool};
+use super::view_state::{HeatKind, NamedSelection, Tool, ViewState};
 use crate::index::{Patch, PatchGrid, PatchSet};
 use crate::spec::{
-    AttentionSpec, AttributionSpec, ControlSpec, Crop, Intervention, ModelSource, PictureSource,
+    AttentionSpec, AttributionSpec, ControlSpec, Crop, Experiment, Intervention, ModelSource,
+    PictureSource, Readout,
 };
 
 /// Edits with the same gesture are one undo step, e.g. all patches of one drag.
@@ -56,6 +57,8 @@ pub enum Command {
         to: usize,
     },
     ClearInterventions,
+    /// Back to how the session was at an earlier time; what was kept by name since then stays.
+    Restore(Box<(Experiment, Readout, ViewState)>),
     Undo,
     Redo,
     /// A run again with nothing changed, e.g. after a file was mended.

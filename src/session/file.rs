@@ -147,7 +147,7 @@ impl SessionFileV1 {
         };
         Session {
             readout: self.readout,
-            view: self.view,
+            view: with_path(&self.view, |p| folder.join(p)),
             runs: SavedRuns::new(runs.collect()),
             ..Session::new(experiment)
         }
@@ -175,7 +175,8 @@ pub fn model_source(text: &str, folder: &Path) -> ModelSource {
         == 2
         && text.matches('/').count() == 1;
     match text {
-        "demo" if !path.is_dir() => ModelSource::Demo,
+        // A folder of that name is ./demo.
+        "demo" => ModelSource::Demo,
         _ if is_gguf(&path) && !path.is_dir() => ModelSource::Gguf {
             model: path,
             mmproj: None,
@@ -188,6 +189,15 @@ pub fn model_source(text: &str, folder: &Path) -> ModelSource {
 fn is_gguf(path: &Path) -> bool {
     path.extension()
         .is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
+}
+
+/// The same view with the path in it changed.
+fn with_path(view: &ViewState, change: impl Fn(&Path) -> PathBuf) -> ViewState {
+    let mut view = view.clone();
+    if let Some(path) = view.sweep.with.file_mut() {
+        *path = change(path);
+    }
+    view
 }
 
 fn map_paths(rows: Vec<Intervention>, change: impl Fn(&Path) -> PathBuf) -> Vec<Intervention> {
@@ -204,15 +214,37 @@ fn map_paths(rows: Vec<Intervention>, change: impl Fn(&Path) -> PathBuf) -> Vec<
 /// The folder is missing, the disk is full, or the file may not be written.
 pub fn save(session: &Session, path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let kept = session.runs.list.iter().map(|run| &run.experiment);
-    let mut experiments = kept.chain([&session.experiment]);
-    if experiments.any(|experiment| experiment.picture == PictureSource::Demo) {
-        let picture = folder.join(DEMO_PICTURE_NAME);
+    let mut session = session.clone();
+    let kept = (session.runs.list.iter_mut()).map(|run| &mut run.experiment.picture);
+    let pictures = kept.chain([&mut session.experiment.picture]);
+    let built_in: Vec<_> = pictures.filter(|p| **p == PictureSource::Demo).collect();
+    if !built_in.is_empty() {
+        let picture = demo_picture(folder);
         if !picture.exists() {
             files::write_atomically(&picture, crate::demo::PICTURE)?;
         }
+        for named in built_in {
+            *named = PictureSource::File(picture.clone());
+        }
     }
-    files::write_atomically(path, to_text(session, folder)?.as_bytes())
+    files::write_atomically(path, to_text(&session, folder)?.as_bytes())
+}
+
+/// Where the built-in picture lies in a folder, or where it can be put without another one being written over.
+pub(super) fn demo_picture(folder: &Path) -> PathBuf {
+    let is_other = |path: &PathBuf| {
+        let length = std::fs::metadata(path).map(|facts| facts.len());
+        let is_as_long = length.is_ok_and(|n| n == crate::demo::PICTURE.len() as u64);
+        path.exists()
+            && !(is_as_long && std::fs::read(path).is_ok_and(|bytes| bytes == crate::demo::PICTURE))
+    };
+    let mut path = folder.join(DEMO_PICTURE_NAME);
+    let mut n = 2;
+    while is_other(&path) {
+        path = folder.join(format!("demo-picture-{n}.png"));
+        n += 1;
+    }
+    path
 }
 
 /// The text of the session file that will lie in `folder`.
@@ -237,7 +269,7 @@ pub fn to_text(session: &Session, folder: &Path) -> Result<String> {
         interventions: map_paths(experiment.interventions.clone(), |p| relative(p, folder)),
         readout: session.readout.clone(),
         decode: experiment.decode,
-        view: session.view.clone(),
+        view: with_path(&session.view, |p| relative(p, folder)),
         runs: saved.collect::<Result<_>>()?,
     };
     serde_json::to_string_pretty(&file).map_err(Error::internal)
@@ -252,8 +284,23 @@ fn text_of(path: &Path) -> Result<String> {
     })
 }
 
-/// Relative to the session's folder where the file lies in it, else absolute.
+/// Relative to the session's folder where the file lies in it, with the slashes that every system reads; else absolute.
 fn relative(path: &Path, folder: &Path) -> PathBuf {
+    let inside = inside(path, folder);
+    match inside.is_relative() {
+        true => with_slashes(&inside),
+        false => inside,
+    }
+}
+
+/// The parts of a path joined by `/`, whatever the system's own separator is.
+fn with_slashes(path: &Path) -> PathBuf {
+    let parts = path.components().map(|part| part.as_os_str());
+    let parts: Vec<&std::ffi::OsStr> = parts.collect();
+    parts.join(std::ffi::OsStr::new("/")).into()
+}
+
+fn inside(path: &Path, folder: &Path) -> PathBuf {
     if let Ok(inside) = path.strip_prefix(folder) {
         return inside.to_owned();
     }
@@ -361,5 +408,76 @@ mod tests {
         };
         let text = to_text(&session, Path::new("")).unwrap();
         assert_eq!(parse(&text, Path::new("s.json")).unwrap(), session);
+    }
+
+    #[test]
+    fn the_file_of_a_sweep_is_relative_to_the_session() {
+        let mut session = parse(TEXT, Path::new("folder/s.json")).unwrap();
+        session.view.sweep.with = Replacement::MeanOf("folder/sets/mean.safetensors".into());
+        let text = to_text(&session, Path::new("folder")).unwrap();
+        assert!(text.contains("\"sets/mean.safetensors\"") && !text.contains("folder"));
+        assert_eq!(parse(&text, Path::new("folder/s.json")).unwrap(), session);
+    }
+
+    #[test]
+    fn demo_is_the_built_in_model_whatever_lies_there() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("demo")).unwrap();
+        let of = |model: &str| {
+            let text = TEXT.replace("owner/name", model);
+            parse(&text, &folder.path().join("s.json")).unwrap()
+        };
+        assert_eq!(of("demo").experiment.model, ModelSource::Demo);
+        let own = ModelSource::Folder(folder.path().join("demo"));
+        assert_eq!(of("./demo").experiment.model, own);
+        let text = to_text(&of("./demo"), folder.path()).unwrap();
+        assert!(text.contains("\"./demo\""), "{text}");
+        assert_eq!(
+            parse(&text, &folder.path().join("s.json")).unwrap(),
+            of("./demo")
+        );
+    }
+
+    #[test]
+    fn the_built_in_picture_takes_the_place_of_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let image = |file: &str| load(&at(file)).unwrap().experiment.picture;
+        let session = Session::demo();
+        save(&session, &at("a.json")).unwrap();
+        assert_eq!(image("a.json"), PictureSource::File(at(DEMO_PICTURE_NAME)));
+        std::fs::write(at(DEMO_PICTURE_NAME), "mine").unwrap();
+        for _ in 0..2 {
+            save(&session, &at("b.json")).unwrap();
+            assert_eq!(
+                image("b.json"),
+                PictureSource::File(at("demo-picture-2.png"))
+            );
+        }
+        let other = vec![b'x'; crate::demo::PICTURE.len()];
+        std::fs::write(at("demo-picture-2.png"), &other).unwrap();
+        save(&session, &at("b.json")).unwrap();
+        assert_eq!(
+            image("b.json"),
+            PictureSource::File(at("demo-picture-3.png"))
+        );
+        let read = |name: &str| std::fs::read(at(name)).unwrap();
+        assert_eq!(read("demo-picture-3.png"), crate::demo::PICTURE);
+        assert_eq!(
+            (read(DEMO_PICTURE_NAME), read("demo-picture-2.png")),
+            (b"mine".to_vec(), other)
+        );
+    }
+
+    #[test]
+    fn relative_paths_have_slashes() {
+        for (path, folder, expected) in [
+            ("folder/a/b.png", "folder", "a/b.png"),
+            ("a//b.png", "", "a/b.png"),
+            ("../b.png", "", "../b.png"),
+        ] {
+            let text = text_of(&relative(Path::new(path), Path::new(folder))).unwrap();
+            assert_eq!(text, expected);
+        }
     }
 }

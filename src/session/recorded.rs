@@ -74,7 +74,7 @@ fn identity(session: &Session, path: &Path) -> Result<String> {
         ..Session::new(session.experiment.clone())
     };
     if plain.experiment.picture == crate::spec::PictureSource::Demo {
-        let picture = folder.join(file::DEMO_PICTURE_NAME);
+        let picture = file::demo_picture(folder);
         plain.experiment.picture = crate::spec::PictureSource::File(picture);
     }
     let text = file::to_text(&plain, folder)?;

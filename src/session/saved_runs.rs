@@ -4,7 +4,7 @@ use super::{Command, Session};
 use crate::spec::Experiment;
 
 /// Runs that are kept at most.
-const CAP: usize = 100;
+pub const MOST_RUNS: usize = 100;
 
 /// A run that is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +49,11 @@ impl SavedRuns {
         }
     }
 
+    /// Whether no other run can be kept.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= MOST_RUNS
+    }
+
     /// Whether some kept run is of this experiment.
     pub fn holds(&self, experiment: &Experiment) -> bool {
         self.list.iter().any(|run| run.experiment == *experiment)
@@ -60,15 +65,14 @@ pub(super) fn update(session: &mut Session, command: Command) -> Option<Command>
     let runs = &mut session.runs;
     match command {
         Command::KeepRun { name, made } => {
-            if runs.list.len() == CAP {
-                runs.list.remove(0);
-                runs.change = None;
+            // None is given up for another one; the window says so.
+            if !runs.is_full() {
+                runs.list.push(SavedRun {
+                    name,
+                    made,
+                    experiment: session.experiment.clone(),
+                });
             }
-            runs.list.push(SavedRun {
-                name,
-                made,
-                experiment: session.experiment.clone(),
-            });
         }
         Command::RenameRun { at, name } => {
             let name = name.trim();
@@ -85,7 +89,10 @@ pub(super) fn update(session: &mut Session, command: Command) -> Option<Command>
         }
         Command::DeleteRun(_) => {}
         Command::BringBackRun => match runs.change.take() {
-            Some(RunChange::Deleted(at, run)) => runs.list.insert(at.min(runs.list.len()), run),
+            Some(RunChange::Deleted(at, run)) if !runs.is_full() => {
+                runs.list.insert(at.min(runs.list.len()), run);
+            }
+            Some(deleted @ RunChange::Deleted(..)) => runs.change = Some(deleted),
             Some(RunChange::Renamed(at, before)) => {
                 if let Some(run) = runs.list.get_mut(at) {
                     let after = std::mem::replace(&mut run.name, before);
@@ -145,5 +152,27 @@ mod tests {
         }
         update(&mut s, Command::DeleteRun(7));
         assert_eq!(s.runs.list.len(), 3);
+    }
+
+    #[test]
+    fn a_full_list_gives_up_no_run() {
+        let mut s = Session::demo();
+        let keep = |s: &mut Session, n: usize| {
+            let name = n.to_string();
+            update(s, Command::KeepRun { name, made: 0 });
+        };
+        for n in 0..MOST_RUNS {
+            keep(&mut s, n);
+        }
+        update(&mut s, Command::DeleteRun(3));
+        keep(&mut s, 100);
+        let before = s.runs.clone();
+        keep(&mut s, 101);
+        // Nor does one come back where there is no place for it; once there is, it does.
+        update(&mut s, Command::BringBackRun);
+        assert_eq!((s.runs.clone(), s.runs.is_full()), (before, true));
+        s.runs.list.pop();
+        update(&mut s, Command::BringBackRun);
+        assert_eq!(s.runs.list[3].name, "3");
     }
 }

@@ -1,6 +1,6 @@
 //! `update(session, command) -> effects`: the only place where a session changes. Pure: no clock, no file, no run.
 
-use super::{Command, GestureId, Session, reading, rows, saved_runs, selecting};
+use super::{Command, GestureId, Session, ViewState, reading, rows, saved_runs, selecting};
 use crate::index::{Patch, PatchSet};
 use crate::spec::{Ablation, Experiment, Intervention, Readout};
 
@@ -52,6 +52,7 @@ fn apply(session: &mut Session, command: Command) -> Effects {
             session.view.active_row = None;
             edit(session, None, |e| e.interventions.clear())
         }
+        C::Restore(before) => restore(session, *before),
         C::Undo => travel(session, true),
         C::Redo => travel(session, false),
         C::Rerun => Effects { rerun: true },
@@ -163,6 +164,19 @@ fn remove(session: &mut Session, row: usize) -> Effects {
     edit(session, None, |e| {
         e.interventions.remove(row);
     })
+}
+
+fn restore(
+    session: &mut Session,
+    (experiment, readout, view): (Experiment, Readout, ViewState),
+) -> Effects {
+    let _undoable = edit(session, None, |e| *e = experiment);
+    session.readout = readout;
+    session.view = ViewState {
+        selections: std::mem::take(&mut session.view.selections),
+        ..view
+    };
+    Effects { rerun: true }
 }
 
 fn travel(session: &mut Session, back: bool) -> Effects {

@@ -281,11 +281,18 @@ impl Intervention {
     /// The file that it takes rows or a vector from.
     pub fn file_mut(&mut self) -> Option<&mut PathBuf> {
         match self {
-            Self::Ablation(Ablation {
-                with: Replacement::MeanOf(path) | Replacement::Image(path),
-                ..
-            })
-            | Self::Swap(Swap { image: path, .. }) => Some(path),
+            Self::Ablation(ablation) => ablation.with.file_mut(),
+            Self::Swap(swap) => Some(&mut swap.image),
+            _ => None,
+        }
+    }
+}
+
+impl Replacement {
+    /// The file that rows or a vector are taken from.
+    pub fn file_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::MeanOf(path) | Self::Image(path) => Some(path),
             _ => None,
         }
     }

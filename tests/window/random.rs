@@ -6,11 +6,11 @@ use std::path::Path;
 use patchglass::index::{Patch, PatchGrid, PatchSet, choose};
 use patchglass::session::{
     Command as C, GestureId, HeatKind, InsideView, NamedSelection, ReadingView, Session,
-    SweepSettings, Tool, file,
+    SweepSettings, Tool, ViewState, file,
 };
 use patchglass::spec::{
-    Ablation, AttentionSpec, AttributionSpec, ControlSpec, Crop, Intervention, ModelSource,
-    PictureSource, Replacement,
+    Ablation, AttentionSpec, AttributionSpec, ControlSpec, Crop, Experiment, Intervention,
+    ModelSource, PictureSource, Readout, Replacement,
 };
 
 use super::support::{App, app, settle};
@@ -133,10 +133,11 @@ fn kind(command: &C) -> usize {
         C::MeasureDivergence(_) => 53,
         C::Compare(_) => 54,
         C::TakeSelections(_) => 55,
+        C::Restore(_) => 56,
     }
 }
 
-const N_KINDS: usize = 56;
+const N_KINDS: usize = 57;
 /// The first kinds edit the experiment.
 const N_EDITS: usize = 13;
 
@@ -259,6 +260,17 @@ fn example(kind: usize, r: &mut Chance) -> C {
             name: r.text(),
             patches: r.patches(),
         }]),
+        56 => {
+            let experiment = Experiment {
+                prompt: r.text(),
+                ..Session::demo().experiment
+            };
+            C::Restore(Box::new((
+                experiment,
+                Readout::default(),
+                ViewState::default(),
+            )))
+        }
         _ => C::SetGrid(PatchGrid::new(24, 24)),
     }
 }

@@ -82,7 +82,11 @@ pub(super) fn model_texts(model: &ModelSource, folder: &Path) -> Result<(String,
         ModelSource::Demo => demo(),
         ModelSource::Hub(id) => id.clone(),
         ModelSource::Folder(path) | ModelSource::Gguf { model: path, .. } => {
-            text_of(&relative(path, folder))?
+            match text_of(&relative(path, folder))? {
+                // The bare word means the built-in model.
+                text if text == demo() => format!("./{text}"),
+                text => text,
+            }
         }
     };
     let mmproj = match model {
