@@ -1,5 +1,7 @@
 //! The reading of rows of logits against a sort on the CPU.
 
+#![allow(clippy::unwrap_used)]
+
 mod compute_support;
 
 use compute_support::{Dice, assert_apart, assert_close, gpu};

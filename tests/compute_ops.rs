@@ -2,6 +2,8 @@
 //!
 //! Rows and heads, attention and the reading of logits have files of their own.
 
+#![allow(clippy::unwrap_used)]
+
 mod compute_support;
 
 use compute_support::{Dice, assert_apart, assert_close, gpu};

@@ -5,8 +5,8 @@
 use half::f16;
 use patchglass::compute::ops::Strided;
 use patchglass::compute::{
-    ComputeError, Gpu, Kind, Path, Slice, Weight, Without, adapters, batched, dequantise, product,
-    product_back, product_by, rows,
+    ComputeError, Gpu, Kind, Matrix, Path, Slice, Weight, Without, adapters, batched, dequantise,
+    product, product_back, product_by, rows,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -217,6 +217,27 @@ fn cooperative_matrices() {
     }
     let sizes = [1, 7, 9, 16, 17, 40, 70, 128, 200, 257];
     check_products(&gpu, &sizes, &[16, 48, 128, 400, 33], HALF);
+    let all = [
+        [1, 2, 1, 1, 4, 1],
+        [1, 2, 1, 1, 4, 4],
+        [2, 2, 1, 1, 4, 2],
+        [2, 2, 2, 1, 4, 2],
+        [2, 2, 2, 1, 2, 1],
+        [2, 4, 3, 2, 4, 1],
+        [2, 4, 5, 2, 4, 1],
+        [2, 4, 4, 2, 4, 1],
+    ];
+    for (tiles, kind) in all
+        .iter()
+        .flat_map(|tiles| KINDS.map(|kind| (*tiles, kind)))
+    {
+        let shape = (170, 144, 512);
+        let it = case(&gpu, kind, shape);
+        let path = Path::Matrix(Matrix::new(tiles, gpu.facts().subgroup.0));
+        let y = product_by(&gpu, path, &it.on_card, it.n, &it.weight).unwrap();
+        let off = difference(&gpu.download_f32(&y).unwrap(), &it.x, &it.values, shape);
+        assert!(off < HALF, "{tiles:?} {kind:?}: {off:e}");
+    }
     let it = case(&gpu, Kind::F16, (70, 64, 96));
     let huge: Vec<f32> = it.x.iter().map(|x| x * 1e6).collect();
     let y = product(&gpu, &gpu.upload_f32(&huge).unwrap(), 70, &it.weight).unwrap();
@@ -238,7 +259,11 @@ fn wide_rows_take_several_tiles() {
                 &it.values,
                 (n, 48, 5120),
             );
-            let tolerance = if n > 8 { HALF } else { SINGLE };
+            let tolerance = if gpu.has_cooperative_matrix() && n > 4 || n > 8 {
+                HALF
+            } else {
+                SINGLE
+            };
             assert!(off < tolerance, "{kind:?} {n}: {off:e}");
         }
     }

@@ -1,5 +1,7 @@
 //! The kernels for rows and heads, softmax, norms, splitting and merging, against plain loops on the CPU.
 
+#![allow(clippy::unwrap_used)]
+
 mod compute_support;
 
 use compute_support::{Dice, assert_apart, assert_close, gpu};

@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 const WORDS: &[(&str, &[&str])] = &[
     ("candle_", &["tensor/", "model/", "engine/"]),
     ("egui", &["ui/", "render/", "app/", "app.rs", "dialogs.rs"]),
-    ("wgpu::", &["ui/image_grid", "render/", "app/", "app.rs"]),
+    (
+        "wgpu::",
+        &["compute/", "ui/image_grid", "render/", "app/", "app.rs"],
+    ),
     (
         "std::thread::",
         &[
@@ -25,7 +28,7 @@ const WORDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mpsc", &["engine/worker.rs", "dialogs.rs", "app/keeper.rs"]),
-    ("Mutex", &["engine/worker.rs", "render/"]),
+    ("Mutex", &["compute/", "engine/worker.rs", "render/"]),
     ("rfd::", &["dialogs.rs"]),
     ("ureq", &["hub/"]),
     (
@@ -125,6 +128,24 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "spec",
         &[
+            "masks",
+            "model",
+            "lens",
+            "intervene",
+            "engine",
+            "session",
+            "ui",
+            "render",
+            "app",
+            "cli",
+        ],
+    ),
+    (
+        "compute",
+        &[
+            "index",
+            "spec",
+            "tensor",
             "masks",
             "model",
             "lens",

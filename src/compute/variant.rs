@@ -30,7 +30,7 @@ pub enum Path {
 }
 
 /// Cooperative matrices: `wr` times `wc` subgroups of `size` invocations take `tm` times `tn` blocks of 16x16 each, with
-/// `kp` pieces of a row at a time.
+/// `kp` pieces of a row at a time; `slices` times as many subgroups take different pieces for the same blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Matrix {
     pub wr: u32,
@@ -38,17 +38,19 @@ pub struct Matrix {
     pub tm: u32,
     pub tn: u32,
     pub kp: u32,
+    pub slices: u32,
     pub size: u32,
 }
 
 impl Matrix {
-    pub fn new([wr, wc, tm, tn, kp]: [u32; 5], size: u32) -> Self {
+    pub fn new([wr, wc, tm, tn, kp, slices]: [u32; 6], size: u32) -> Self {
         Self {
             wr,
             wc,
             tm,
             tn,
             kp,
+            slices,
             size,
         }
     }
@@ -60,16 +62,26 @@ impl Matrix {
 
     /// Bytes of workgroup memory.
     fn memory(self) -> u32 {
-        (self.tile().0 + self.tile().1) * (self.kp * 32 + 16)
+        let (bm, bn) = self.tile();
+        let sums = if self.slices > 1 {
+            bm * bn * self.slices * 4
+        } else {
+            0
+        };
+        (bm + bn) * (self.kp * self.slices * 32 + 16) + sums
     }
 
     fn source(self, text: &str, flags: &[&str]) -> String {
-        let ((bm, bn), threads) = (self.tile(), self.wr * self.wc * self.size);
-        let loads = |rows: u32| (rows * self.kp).div_ceil(threads);
+        let ((bm, bn), threads) = (self.tile(), self.wr * self.wc * self.slices * self.size);
+        let loads = |rows: u32| (rows * self.kp * self.slices).div_ceil(threads);
+        let flag = if self.slices > 1 { "SLICED" } else { "WHOLE" };
+        let flags = &[flags, &[flag]].concat();
         let numbers = [
             ("BM", bm),
             ("BN", bn),
+            ("WR", self.wr),
             ("WC", self.wc),
+            ("SLICES", self.slices),
             ("TM", self.tm),
             ("TN", self.tn),
             ("KP", self.kp),
@@ -123,6 +135,8 @@ impl Path {
         } else {
             "NOT_F16"
         });
+        let is_few = matches!(self, Self::Few { .. });
+        flags.push(if is_few { "FEW" } else { "NOT_FEW" });
         let has_offset = matches!(kind, Kind::Q8_0 | Kind::Q4K);
         flags.push(if has_offset {
             "HAS_OFFSET"
@@ -149,9 +163,10 @@ impl Path {
             } => {
                 flags.push(if shuffles { "SHUFFLE" } else { "NO_SHUFFLE" });
                 let own = include_str!("../../shaders/compute/product/few.wgsl");
+                let unit = if has_offset { 2 } else { 1 };
                 expand(
                     &text(own, ""),
-                    &[("N", n), ("G", g), ("R", r), ("TILE", tile)],
+                    &[("N", n), ("G", g), ("R", r), ("TILE", tile), ("UNIT", unit)],
                     &flags,
                 )
             }
@@ -191,10 +206,11 @@ impl Path {
 
 /// The path for `n` rows of x.
 pub(super) fn choose(gpu: &Gpu, n: usize, w: &Weight) -> Path {
-    if n <= 8 {
+    let has_matrix = gpu.has_cooperative_matrix() && w.n_out().is_multiple_of(16);
+    if n <= if has_matrix { 4 } else { 8 } {
         return few(gpu, n);
     }
-    if gpu.has_cooperative_matrix() && w.n_out().is_multiple_of(16) {
+    if has_matrix {
         return matrix(gpu, n, w);
     }
     match n {
@@ -220,20 +236,34 @@ fn few(gpu: &Gpu, n: usize) -> Path {
     Path::Few {
         n,
         g,
-        r: if n > 4 { 2 } else { 4 },
+        r: 4,
         tile: tile.min(256),
         shuffles,
     }
 }
 
 fn matrix(gpu: &Gpu, n: usize, w: &Weight) -> Path {
-    let [wr, wc, tm, tn] = match n {
-        ..=16 => [1, 2, 1, 1],
-        17..=64 => [2, 2, 2, 1],
-        _ => [2, 4, 4, 2],
+    let memory = gpu.facts().max_workgroup_memory;
+    let is_quantised = matches!(w.kind(), Kind::Q8_0 | Kind::Q4K);
+    let blocks = n.div_ceil(128) * w.n_out().div_ceil(128);
+    // Few blocks in all: subgroups share them, or smaller ones spread better over the card. Quants are unpacked once for
+    // each block of rows, so these are rather large.
+    let slices = |it: u32| if w.n_out() <= 8192 { it } else { 1 };
+    let tiles = match n {
+        ..=16 => [1, 2, 1, 1, 4, slices(4)],
+        17..=32 => [2, 2, 1, 1, 4, slices(2)],
+        33..=64 => [2, 2, 2, 1, 4, slices(2)],
+        65..=96 => [2, 4, 3, 2, 4, 1],
+        _ if is_quantised && n.div_ceil(160) < n.div_ceil(128) => [2, 4, 5, 2, 4, 1],
+        _ if !is_quantised && n > 128 && blocks < 264 => [2, 4, 3, 2, 4, 1],
+        _ => [2, 4, 4, 2, 4, 1],
     };
-    let mut tiles = Matrix::new([wr, wc, tm, tn, 4], gpu.facts().subgroup.0);
-    if !w.pieces.is_multiple_of(4) || tiles.memory() > gpu.facts().max_workgroup_memory {
+    let mut tiles = Matrix::new(tiles, gpu.facts().subgroup.0);
+    if tiles.memory() > memory {
+        tiles.slices = 1;
+    }
+    let is_whole = tiles.slices > 1 || w.pieces.is_multiple_of(4);
+    if !is_whole || tiles.memory() > memory {
         tiles.kp = 2;
     }
     Path::Matrix(tiles)
@@ -257,7 +287,12 @@ mod tests {
             }
         }
         paths.extend([(32, 1), (64, 2), (128, 2)].map(|(bm, mv)| Path::Tiled { bm, mv }));
-        let tiles = [[1, 2, 1, 1, 4], [2, 2, 2, 1, 2], [2, 4, 4, 2, 4]];
+        let tiles = [
+            [1, 2, 1, 1, 4, 4],
+            [2, 2, 2, 1, 2, 2],
+            [2, 4, 3, 2, 2, 1],
+            [2, 4, 4, 2, 4, 1],
+        ];
         paths.extend(tiles.map(|it| Path::Matrix(Matrix::new(it, 32))));
         paths
     }

@@ -1,4 +1,5 @@
 //! What the tests of the kernels share: the adapter that there is, random numbers, and comparing. Tests nothing itself.
+#![allow(clippy::unwrap_used)]
 #![allow(dead_code, reason = "every test file uses its own part")]
 
 use std::sync::OnceLock;

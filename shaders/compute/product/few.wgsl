@@ -1,7 +1,8 @@
 // y [n, n_out] = x [n, in] times the transpose of some rows of a weight, for few rows of x: the weight is read once.
 //
 // x has rows of `pieces` times 16 values (zeros at the end where the weight has fewer columns), y rows of n_out; the rows
-// of the weight here are columns col0.. of y. A group of $G invocations computes $R of them for $N rows of x; 256 / $G
+// of the weight here are columns col0.. of y. A group of $G invocations computes $R of them for $N rows of x, an
+// invocation $UNIT pieces at a time; 256 / $G
 // groups share a tile of x in workgroup memory, with a gap after every 8 vec4 against bank conflicts.
 struct P {
   first_x: u32, first_q: u32, first_s: u32, first_y: u32,
@@ -12,7 +13,7 @@ struct P {
 @group(0) @binding(4) var<uniform> p: P;
 
 const TILE: u32 = $TILEu; // pieces of x in a tile
-const STEP: u32 = min($Gu, TILE); // pieces from one step of an invocation to its next
+const STEP: u32 = min($Gu, TILE / $UNITu); // units from one step of an invocation to its next
 const X_ROW: u32 = TILE * 4u + TILE / 2u;
 var<workgroup> xs: array<vec4<f32>, $N * X_ROW>;
 //if NO_SHUFFLE
@@ -24,6 +25,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let lane = t % $Gu;
   let first_row = ((group.y * 32768u + group.x) * (256u / $Gu) + t / $Gu) * $Ru;
   let x_row = p.pieces * 4u;
+  let units_in_row = p.pieces / $UNITu;
   //for r in R
   let row$r = min(first_row + $ru, p.rows - 1u);
   //end
@@ -34,7 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   //end
   // The weight of the next step is under way while this one is computed.
   //for r in R
-  var raw$r = fetch(row$r, min(lane, p.pieces - 1u));
+  var next$r = fetch_unit(row$r, min(lane, units_in_row - 1u));
   //end
   for (var tile = 0u; tile < p.pieces; tile += TILE) {
     workgroupBarrier();
@@ -46,35 +48,39 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       xs[i * X_ROW + j + (j >> 3u)] = v;
     }
     workgroupBarrier();
-    let last = min(TILE, p.pieces - tile);
-    for (var piece = lane; piece < last; piece += $Gu) {
-      let next = min(tile + piece + STEP, p.pieces - 1u);
+    let last = min(TILE, p.pieces - tile) / $UNITu;
+    for (var unit = lane; unit < last; unit += $Gu) {
+      let next = min(tile / $UNITu + unit + STEP, units_in_row - 1u);
       //for r in R
-      let now$r = raw$r;
-      raw$r = fetch(row$r, next);
+      let now$r = next$r;
+      next$r = fetch_unit(row$r, next);
+      let by$r = unit_scale(now$r);
       //end
-      //for r in R
-      let u$r = units(now$r);
-      let by$r = scale(now$r);
-      //end
-      let at = piece * 4u + (piece >> 1u);
-      //for i in N
+      let at = unit * $UNITu * 4u + ((unit * $UNITu) >> 1u);
+      //for h in UNIT
       {
-        let x0 = xs[$iu * X_ROW + at];
-        let x1 = xs[$iu * X_ROW + at + 1u];
-        let x2 = xs[$iu * X_ROW + at + 2u];
-        let x3 = xs[$iu * X_ROW + at + 3u];
-        //if HAS_OFFSET
-        let all = dot(x0 + x1 + x2 + x3, vec4<f32>(1.0));
-        //end
         //for r in R
-        let v$r = fma(x0, u$r.a, fma(x1, u$r.b, fma(x2, u$r.c, x3 * u$r.d)));
-        //if HAS_OFFSET
-        sum_$i_$r = fma(by$r.x, (v$r.x + v$r.y) + (v$r.z + v$r.w), fma(by$r.y, all, sum_$i_$r));
+        let u$r = units(now$r.part$h);
         //end
-        //if NO_OFFSET
-        sum_$i_$r += (v$r.x + v$r.y) + (v$r.z + v$r.w);
-        //end
+        //for i in N
+        {
+          let x0 = xs[$iu * X_ROW + at + $hu * 4u];
+          let x1 = xs[$iu * X_ROW + at + $hu * 4u + 1u];
+          let x2 = xs[$iu * X_ROW + at + $hu * 4u + 2u];
+          let x3 = xs[$iu * X_ROW + at + $hu * 4u + 3u];
+          //if HAS_OFFSET
+          let all = dot(x0 + x1 + x2 + x3, vec4<f32>(1.0));
+          //end
+          //for r in R
+          let v$r = fma(x0, u$r.a, fma(x1, u$r.b, fma(x2, u$r.c, x3 * u$r.d)));
+          //if HAS_OFFSET
+          sum_$i_$r = fma(by$r.x, (v$r.x + v$r.y) + (v$r.z + v$r.w), fma(by$r.y, all, sum_$i_$r));
+          //end
+          //if NO_OFFSET
+          sum_$i_$r += (v$r.x + v$r.y) + (v$r.z + v$r.w);
+          //end
+          //end
+        }
         //end
       }
       //end

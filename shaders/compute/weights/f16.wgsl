@@ -21,3 +21,16 @@ fn quad(a: u32, b: u32) -> vec4<f32> {
 fn units(raw: Raw) -> Piece {
   return Piece(quad(raw.a.x, raw.a.y), quad(raw.a.z, raw.a.w), quad(raw.b.x, raw.b.y), quad(raw.b.z, raw.b.w));
 }
+
+//if FEW
+// What an invocation loads at a time for few rows: a piece.
+struct Unit { part0: Raw }
+
+fn fetch_unit(row: u32, i: u32) -> Unit {
+  return Unit(fetch(row, i));
+}
+
+fn unit_scale(unit: Unit) -> vec2<f32> {
+  return scale(unit.part0);
+}
+//end

@@ -17,3 +17,16 @@ fn scale(raw: Raw) -> vec2<f32> {
 fn units(raw: Raw) -> Piece {
   return Piece(bitcast<vec4<f32>>(raw.a), bitcast<vec4<f32>>(raw.b), bitcast<vec4<f32>>(raw.c), bitcast<vec4<f32>>(raw.d));
 }
+
+//if FEW
+// What an invocation loads at a time for few rows: a piece.
+struct Unit { part0: Raw }
+
+fn fetch_unit(row: u32, i: u32) -> Unit {
+  return Unit(fetch(row, i));
+}
+
+fn unit_scale(unit: Unit) -> vec2<f32> {
+  return scale(unit.part0);
+}
+//end

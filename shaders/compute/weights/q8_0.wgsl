@@ -25,3 +25,19 @@ fn quad(w: u32) -> vec4<f32> {
 fn units(raw: Raw) -> Piece {
   return Piece(quad(raw.a.x), quad(raw.a.y), quad(raw.a.z), quad(raw.a.w));
 }
+
+//if FEW
+// What an invocation loads at a time for few rows: a block of 32.
+struct Unit { part0: Raw, part1: Raw }
+
+fn fetch_unit(row: u32, i: u32) -> Unit {
+  let two = unpack2x16float(s[p.first_s + row * p.scale_row + (i >> 1u)]);
+  let scale = select(two.x, two.y, (i & 1u) == 1u);
+  let at = p.first_q / 4u + row * p.pieces + i * 2u;
+  return Unit(Raw(q[at], scale), Raw(q[at + 1u], scale));
+}
+
+fn unit_scale(unit: Unit) -> vec2<f32> {
+  return scale(unit.part0);
+}
+//end

@@ -2,14 +2,14 @@
 
 use super::attention as attending;
 use super::product as products;
-use super::{AttentionShape, Norms, activation, back, heads, norm, on_wgpu, rows};
+use super::{AttentionShape, Norms, activation, back, heads, norm, on_gpu, rows};
 use crate::compute::ops::{MOST_KEPT, Unary};
 use crate::tensor::{Device, Result, Tensor};
 
 /// silu(gate) * up of rows that hold both side by side. `[n, 2 * d] -> [n, d]`
 pub(in crate::model) fn silu_mul(gate_up: &Tensor) -> Result<Tensor> {
     match gate_up.card() {
-        Some(gate_up) => on_wgpu::silu_mul(gate_up),
+        Some(gate_up) => on_gpu::silu_mul(gate_up),
         None => gate_up.by(activation::silu_mul),
     }
 }
@@ -25,7 +25,7 @@ pub(in crate::model) fn quick_gelu(x: &Tensor) -> Result<Tensor> {
 /// Softmax over the last dimension, in f32, given back in the type of the scores.
 pub(in crate::model) fn softmax(scores: &Tensor) -> Result<Tensor> {
     match scores.card() {
-        Some(scores) => on_wgpu::softmax(scores),
+        Some(scores) => on_gpu::softmax(scores),
         None => scores.by(attending::softmax),
     }
 }
@@ -33,7 +33,7 @@ pub(in crate::model) fn softmax(scores: &Tensor) -> Result<Tensor> {
 /// `x [n, in]` times the transpose of `weight [out, in]`: `[n, out]`.
 pub(in crate::model) fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     match x.beside_on_card(weight)? {
-        Some((x, weight)) => on_wgpu::product(&x, &weight),
+        Some((x, weight)) => on_gpu::product(&x, &weight),
         None => x.with(weight, products::product),
     }
 }
@@ -41,7 +41,7 @@ pub(in crate::model) fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
 /// The same with an f32 result.
 pub(in crate::model) fn product_f32(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     match x.beside_on_card(weight)? {
-        Some((x, weight)) => on_wgpu::product(&x, &weight),
+        Some((x, weight)) => on_gpu::product(&x, &weight),
         None => x.with(weight, products::product_f32),
     }
 }
@@ -57,7 +57,7 @@ pub(in crate::model) fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 /// `[n, d]`, weight `[d]`.
 pub(in crate::model) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     match x.beside_on_card(weight)? {
-        Some((x, weight)) => on_wgpu::rms_norm(&x, &weight, eps),
+        Some((x, weight)) => on_gpu::rms_norm(&x, &weight, eps),
         None => x.with(weight, |x, weight| norm::rms_norm(x, weight, eps)),
     }
 }
@@ -70,7 +70,7 @@ pub(in crate::model) fn add_rms_norm(
     eps: f64,
 ) -> Result<(Tensor, Tensor)> {
     if let Some((x, delta)) = x.beside_on_card(delta)? {
-        return on_wgpu::add_rms_norm(&x, &delta, &weight.on(&x.gpu)?, eps);
+        return on_gpu::add_rms_norm(&x, &delta, &weight.on(&x.gpu)?, eps);
     }
     let (sum, normed) = norm::add_rms_norm(&x.candle()?, &delta.candle()?, &weight.candle()?, eps)?;
     Ok((x.beside(sum)?, x.beside(normed)?))
@@ -84,7 +84,7 @@ pub(in crate::model) fn layer_norm(
     eps: f32,
 ) -> Result<Tensor> {
     if let Some(x) = x.card() {
-        return on_wgpu::layer_norm(x, &weight.on(&x.gpu)?, &bias.on(&x.gpu)?, eps);
+        return on_gpu::layer_norm(x, &weight.on(&x.gpu)?, &bias.on(&x.gpu)?, eps);
     }
     let (weight, bias) = (weight.candle()?, bias.candle()?);
     x.by(|x| candle_nn::ops::layer_norm(&x.contiguous()?, &weight, &bias, eps))
@@ -99,7 +99,7 @@ pub(in crate::model) fn split_rotated_heads(
 ) -> Result<(Tensor, Tensor, Tensor)> {
     if let Some(qkv) = qkv.card() {
         let tables = (cos.on(&qkv.gpu)?, sin.on(&qkv.gpu)?);
-        return on_wgpu::split_heads(qkv, Some((&tables.0, &tables.1)), shape);
+        return on_gpu::split_heads(qkv, Some((&tables.0, &tables.1)), shape);
     }
     let (cos, sin) = (cos.candle()?, sin.candle()?);
     three(
@@ -114,7 +114,7 @@ pub(in crate::model) fn split_heads(
     shape: &AttentionShape,
 ) -> Result<(Tensor, Tensor, Tensor)> {
     if let Some(qkv) = qkv.card() {
-        return on_wgpu::split_heads(qkv, None, shape);
+        return on_gpu::split_heads(qkv, None, shape);
     }
     three(qkv, heads::split_heads(&qkv.candle()?, shape)?)
 }
@@ -149,7 +149,7 @@ pub(in crate::model) fn repeat_heads(x: &Tensor, shape: &AttentionShape) -> Resu
 /// `[batch * head, n, d_head] -> [batch * n, heads * d_head]`
 pub(in crate::model) fn merge_heads(z: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
     match z.card() {
-        Some(z) => on_wgpu::merge_heads(z, shape),
+        Some(z) => on_gpu::merge_heads(z, shape),
         None => z.by(|z| heads::merge_heads(z, shape)),
     }
 }
@@ -189,7 +189,7 @@ pub(in crate::model) fn attention(
 ) -> Result<Tensor> {
     if let Some(q) = q.card() {
         let (k, v) = (k.on(&q.gpu)?, v.on(&q.gpu)?);
-        return on_wgpu::attention(q, (&k, &v), blocked, shape, true);
+        return on_gpu::attention(q, (&k, &v), blocked, shape, true);
     }
     let blocked = blocked.map(Tensor::candle).transpose()?;
     let (k, v) = (k.candle()?, v.candle()?);
@@ -205,7 +205,7 @@ pub(in crate::model) fn full_attention(
 ) -> Result<Tensor> {
     if let Some(q) = q.card() {
         let (k, v) = (k.on(&q.gpu)?, v.on(&q.gpu)?);
-        return on_wgpu::attention(q, (&k, &v), None, shape, false);
+        return on_gpu::attention(q, (&k, &v), None, shape, false);
     }
     let (k, v) = (k.candle()?, v.candle()?);
     q.by(|q| attending::full_attention(q, &k, &v, shape))
@@ -219,7 +219,7 @@ pub(in crate::model) fn masked_scores(
     shape: &AttentionShape,
 ) -> Result<Tensor> {
     if let Some(q) = q.card() {
-        return on_wgpu::masked_scores(q, &k.on(&q.gpu)?, blocked, shape);
+        return on_gpu::masked_scores(q, &k.on(&q.gpu)?, blocked, shape);
     }
     let (k, blocked) = (k.candle()?, blocked.map(Tensor::candle).transpose()?);
     q.by(|q| attending::masked_scores(q, &k, blocked.as_ref(), shape))
@@ -255,7 +255,7 @@ pub(in crate::model) fn sum_of_groups(dx: &Tensor, shape: &AttentionShape) -> Re
 pub(crate) fn row_norms(a: &Tensor, b: Option<&Tensor>) -> Result<Norms> {
     if let Some(a) = a.card() {
         let b = b.map(|b| b.on(&a.gpu)).transpose()?;
-        return Ok(Norms::OnDevice(on_wgpu::row_norms(a, b.as_ref())?));
+        return Ok(Norms::OnDevice(on_gpu::row_norms(a, b.as_ref())?));
     }
     let b = b.map(Tensor::candle).transpose()?;
     rows::row_norms(&a.candle()?, b.as_ref())
@@ -266,7 +266,7 @@ pub(crate) fn read_logits(logits: &Tensor, k: usize, n_words: usize) -> Result<O
     if let Some(logits) = logits.card()
         && k <= MOST_KEPT.min(n_words)
     {
-        return on_wgpu::read_logits(logits, k, n_words).map(Some);
+        return on_gpu::read_logits(logits, k, n_words).map(Some);
     }
     Ok(rows::read_logits(&logits.candle()?, k, n_words)?.map(Tensor::from))
 }

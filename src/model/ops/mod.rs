@@ -15,7 +15,7 @@ mod heads;
 mod norm;
 #[cfg(feature = "cuda")]
 mod on_card;
-mod on_wgpu;
+mod on_gpu;
 mod product;
 mod quantised;
 mod rows;
