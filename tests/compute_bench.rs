@@ -118,7 +118,13 @@ fn paths(n: usize, wanted: &str) -> Vec<Option<Path>> {
         }
     }
     if wanted.contains("tiled") && n > 4 {
-        paths.extend([(64, 2), (128, 4)].map(|(bm, mv)| Some(Path::Tiled { bm, mv })));
+        paths.extend([(64, 2), (128, 4)].map(|(bm, mv)| {
+            Some(Path::Tiled {
+                bm,
+                mv,
+                scalars: false,
+            })
+        }));
     }
     if wanted.contains("matrix") && n > 1 {
         let all: &[[u32; 6]] = match n {

@@ -120,3 +120,26 @@ fn threads_share_a_card() {
         }
     });
 }
+
+#[test]
+fn uploads_among_launches_do_not_overtake_them() {
+    let Some(gpu) = gpu() else { return };
+    let mut sums = Vec::new();
+    for i in 0..700 {
+        // The buffer of x goes back to the pool while its launch is only recorded.
+        let x = gpu.upload_f32(&[i as f32; 64]).unwrap();
+        let y = gpu.alloc(64).unwrap();
+        gpu.launch(&add(), &[&x, &y], &[64, 1f32.to_bits()], [1, 1, 1], 1)
+            .unwrap();
+        sums.push(y);
+    }
+    for (i, y) in sums.iter().enumerate() {
+        assert_eq!(gpu.download_f32(y).unwrap(), [i as f32 + 1.0; 64]);
+    }
+    drop(sums);
+    let (in_use, pooled) = gpu.memory();
+    assert_eq!(in_use, 0);
+    assert!(pooled > 0);
+    gpu.trim();
+    assert_eq!(gpu.memory(), (0, 0));
+}

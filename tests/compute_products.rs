@@ -2,23 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use half::f16;
+#[path = "compute_support/weights.rs"]
+mod weights;
+
 use patchglass::compute::ops::Strided;
 use patchglass::compute::{
-    ComputeError, Gpu, Kind, Matrix, Path, Slice, Weight, Without, adapters, batched, dequantise,
-    product, product_back, product_by, rows,
+    ComputeError, Gpu, Kind, Matrix, Path, Weight, Without, batched, product, product_back,
+    product_by,
 };
-use rand::{Rng, SeedableRng, rngs::StdRng};
-
-const KINDS: [Kind; 4] = [Kind::F32, Kind::F16, Kind::Q8_0, Kind::Q4K];
-
-fn gpu(without: Without) -> Option<Gpu> {
-    let Some(first) = adapters().into_iter().next() else {
-        println!("skipped: no Vulkan adapter");
-        return None;
-    };
-    Some(Gpu::open(Some(first.index), without).unwrap())
-}
+use rand::{SeedableRng, rngs::StdRng};
+use weights::{HALF, KINDS, SINGLE, case, difference, gpu, random, widths};
 
 const NO_MATRIX: Without = Without {
     f16: false,
@@ -30,143 +23,6 @@ const NOTHING: Without = Without {
     subgroups: true,
     cooperative_matrix: true,
 };
-
-fn random(rng: &mut StdRng, n: usize) -> Vec<f32> {
-    (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
-}
-
-fn half_bytes(value: f32) -> [u8; 2] {
-    f16::from_f32(value).to_le_bytes()
-}
-
-fn half_at(bytes: &[u8]) -> f64 {
-    f16::from_le_bytes([bytes[0], bytes[1]]).to_f64()
-}
-
-/// Random bytes of a weight, as a checkpoint or a ggml file has them.
-fn random_bytes(rng: &mut StdRng, kind: Kind, n: usize) -> Vec<u8> {
-    match kind {
-        Kind::F32 => random(rng, n)
-            .iter()
-            .flat_map(|v| v.to_le_bytes())
-            .collect(),
-        Kind::F16 => random(rng, n).iter().flat_map(|v| half_bytes(*v)).collect(),
-        Kind::Q8_0 => (0..n / 32)
-            .flat_map(|_| {
-                let mut block = half_bytes(rng.random_range(-0.01..0.01)).to_vec();
-                block.extend((0..32).map(|_| rng.random::<u8>()));
-                block
-            })
-            .collect(),
-        Kind::Q4K => (0..n / 256)
-            .flat_map(|_| {
-                let mut block = half_bytes(rng.random_range(0.0..0.003)).to_vec();
-                block.extend(half_bytes(rng.random_range(0.0..0.02)));
-                block.extend((0..140).map(|_| rng.random::<u8>()));
-                block
-            })
-            .collect(),
-    }
-}
-
-/// The values of such bytes, as ggml defines them.
-fn values(kind: Kind, bytes: &[u8]) -> Vec<f64> {
-    match kind {
-        Kind::F32 => {
-            let four = |b: &[u8]| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            bytes.chunks_exact(4).map(four).collect()
-        }
-        Kind::F16 => bytes.chunks_exact(2).map(half_at).collect(),
-        Kind::Q8_0 => bytes
-            .chunks_exact(34)
-            .flat_map(|b| b[2..].iter().map(|q| half_at(b) * f64::from(*q as i8)))
-            .collect(),
-        Kind::Q4K => bytes.chunks_exact(144).flat_map(q4k).collect(),
-    }
-}
-
-fn q4k(block: &[u8]) -> Vec<f64> {
-    let (d, dmin, s) = (half_at(block), half_at(&block[2..]), &block[4..16]);
-    let value = |i: usize| {
-        let (j, byte) = (i / 32, block[16 + i / 64 * 32 + i % 32]);
-        let q = if j % 2 == 0 { byte & 15 } else { byte >> 4 };
-        let (scale, min) = if j < 4 {
-            (s[j] & 63, s[j + 4] & 63)
-        } else {
-            let high = |k: usize| (s[k] >> 6) << 4;
-            (s[j + 4] & 15 | high(j - 4), s[j + 4] >> 4 | high(j))
-        };
-        d * f64::from(scale) * f64::from(q) - dmin * f64::from(min)
-    };
-    (0..256).map(value).collect()
-}
-
-struct Case {
-    weight: Weight,
-    values: Vec<f64>,
-    x: Vec<f32>,
-    on_card: Slice,
-    n: usize,
-}
-
-fn build(gpu: &Gpu, rng: &mut StdRng, kind: Kind, shape: (usize, usize)) -> (Weight, Vec<f64>) {
-    let (n_out, n_in) = shape;
-    let bytes = random_bytes(rng, kind, n_out * n_in);
-    let mut builder = Weight::builder(gpu, kind, n_out, n_in).unwrap();
-    let mut rest = &bytes[..];
-    while !rest.is_empty() {
-        let (piece, after) = rest.split_at(rng.random_range(1..=rest.len().min(5000)));
-        builder.push(piece).unwrap();
-        rest = after;
-    }
-    (builder.finish().unwrap(), values(kind, &bytes))
-}
-
-fn case(gpu: &Gpu, kind: Kind, (n, n_out, n_in): (usize, usize, usize)) -> Case {
-    let mut rng = StdRng::seed_from_u64((n * 31 + n_out * 7 + n_in) as u64);
-    let (weight, values) = build(gpu, &mut rng, kind, (n_out, n_in));
-    let x = random(&mut rng, n * n_in);
-    let on_card = gpu.upload_f32(&x).unwrap();
-    Case {
-        weight,
-        values,
-        x,
-        on_card,
-        n,
-    }
-}
-
-/// The largest difference from the sums in f64, over the root of the mean of their squares.
-fn difference(got: &[f32], x: &[f32], w: &[f64], (n, n_out, n_in): (usize, usize, usize)) -> f64 {
-    assert_eq!(got.len(), n * n_out);
-    let (mut worst, mut squares) = (0f64, 0f64);
-    for i in 0..n {
-        for o in 0..n_out {
-            let (x, w) = (&x[i * n_in..][..n_in], &w[o * n_in..][..n_in]);
-            let sum: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * w).sum();
-            let off = (f64::from(got[i * n_out + o]) - sum).abs();
-            worst = if off.is_nan() {
-                f64::INFINITY
-            } else {
-                worst.max(off)
-            };
-            squares += sum * sum;
-        }
-    }
-    worst / (squares / (n * n_out) as f64).sqrt()
-}
-
-/// What rounding x and the weight to f16 makes of a product, at most.
-const HALF: f64 = 5e-3;
-const SINGLE: f64 = 2e-5;
-
-fn widths(kind: Kind) -> &'static [usize] {
-    match kind {
-        Kind::F32 | Kind::F16 => &[5, 32, 300, 588],
-        Kind::Q8_0 => &[32, 96, 608],
-        Kind::Q4K => &[256, 768],
-    }
-}
 
 fn check_products(gpu: &Gpu, numbers: &[usize], outs: &[usize], tolerance: f64) {
     for kind in KINDS {
@@ -324,82 +180,6 @@ fn backwards() {
 }
 
 #[test]
-fn rows_and_whole_weights() {
-    let Some(gpu) = gpu(Without::default()) else {
-        return;
-    };
-    for kind in KINDS {
-        for &n_in in widths(kind) {
-            let it = case(&gpu, kind, (1, 37, n_in));
-            let close = |got: &[f32], expected: &[f64]| {
-                assert_eq!(got.len(), expected.len());
-                got.iter()
-                    .zip(expected)
-                    .all(|(a, b)| (f64::from(*a) - b).abs() < 1e-6)
-            };
-            let whole = gpu
-                .download_f32(&dequantise(&gpu, &it.weight).unwrap())
-                .unwrap();
-            assert!(close(&whole, &it.values), "{kind:?} {n_in}");
-            let ids = [36, 0, 7, 7, 1];
-            let some = gpu
-                .download_f32(&rows(&gpu, &it.weight, &ids).unwrap())
-                .unwrap();
-            for (id, row) in ids.iter().zip(some.chunks(n_in)) {
-                assert!(
-                    close(row, &it.values[*id as usize * n_in..][..n_in]),
-                    "{kind:?} {id}"
-                );
-            }
-            assert!(
-                !close(&some[..n_in], &it.values[..n_in]),
-                "another row must differ"
-            );
-        }
-        let it = case(&gpu, kind, (1, 3, 256));
-        assert!(rows(&gpu, &it.weight, &[3]).is_err());
-    }
-}
-
-#[test]
-fn a_weight_of_many_parts() {
-    let Some(gpu) = gpu(Without::default()) else {
-        return;
-    };
-    // Parts are no larger than a binding: where bindings are small (lavapipe: 128 MiB), this weight has two.
-    let (n_out, n_in) = (16 * 1100, 2048);
-    let mut rng = StdRng::seed_from_u64(1);
-    let bytes = random_bytes(&mut rng, Kind::F32, n_in * 7);
-    let mut builder = Weight::builder(&gpu, Kind::F32, n_out, n_in).unwrap();
-    let period: Vec<u8> = bytes
-        .iter()
-        .copied()
-        .cycle()
-        .take(bytes.len() * 100)
-        .collect();
-    let mut left = n_out * n_in * 4;
-    while left > 0 {
-        let piece = left.min(period.len());
-        builder.push(&period[..piece]).unwrap();
-        left -= piece;
-    }
-    let weight = builder.finish().unwrap();
-    let seven = values(Kind::F32, &bytes);
-    let x = random(&mut rng, n_in);
-    let y = product(&gpu, &gpu.upload_f32(&x).unwrap(), 1, &weight).unwrap();
-    let y = gpu.download_f32(&y).unwrap();
-    let got: Vec<f32> = (0..7).map(|i| y[n_out - n_out % 7 - 7 + i]).collect();
-    assert!(difference(&got, &x, &seven, (1, 7, n_in)) < SINGLE);
-    assert_eq!(y[3], y[n_out - n_out % 7 - 4]);
-    let ids = [3, n_out as u32 - 1];
-    let some = gpu
-        .download_f32(&rows(&gpu, &weight, &ids).unwrap())
-        .unwrap();
-    let last = (n_out - 1) % 7;
-    assert!((f64::from(some[n_in + 5]) - seven[last * n_in + 5]).abs() < 1e-7);
-}
-
-#[test]
 fn wrong_weights_and_wrong_products_are_noticed() {
     let Some(gpu) = gpu(Without::default()) else {
         return;
@@ -426,9 +206,26 @@ fn paths_of_ones_own_choice_agree() {
     let Some(gpu) = gpu(NO_MATRIX) else { return };
     let it = case(&gpu, Kind::Q4K, (6, 100, 512));
     for path in [
-        Path::Tiled { bm: 32, mv: 1 },
-        Path::Tiled { bm: 64, mv: 2 },
-        Path::Tiled { bm: 128, mv: 2 },
+        Path::Tiled {
+            bm: 32,
+            mv: 1,
+            scalars: false,
+        },
+        Path::Tiled {
+            bm: 64,
+            mv: 2,
+            scalars: false,
+        },
+        Path::Tiled {
+            bm: 128,
+            mv: 2,
+            scalars: false,
+        },
+        Path::Tiled {
+            bm: 64,
+            mv: 2,
+            scalars: true,
+        },
         Path::Few {
             n: 8,
             g: 16,

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::ops::Strided;
+use super::variant::needs_scalars;
 use super::{ComputeError, Gpu, Kernel, Result, Slice, template};
 
 /// `a [batch, m, k]` times `b [batch, k, n]`: `[batch, m, n]`. A batch stride of 0 repeats a matrix.
@@ -25,7 +26,7 @@ pub fn batched(gpu: &Gpu, a: &Strided<'_>, b: &Strided<'_>) -> Result<Slice> {
         &y,
     ];
     let work = (batch * m * n) as u64 * (2 * k as u64).max(60);
-    gpu.launch_trusted(&kernel(), &bind, &params, groups, work)?;
+    gpu.launch_trusted(&kernel(needs_scalars(gpu)), &bind, &params, groups, work)?;
     Ok(y)
 }
 
@@ -52,15 +53,12 @@ fn part(it: &Strided<'_>, dims: [usize; 3], strides: [usize; 3]) -> Result<Slice
         .slice(it.first, if dims.contains(&0) { 0 } else { last + 1 })
 }
 
-fn kernel() -> Kernel {
-    static SOURCE: LazyLock<String> = LazyLock::new(|| {
-        template::expand(
-            include_str!("../../shaders/compute/product/batched.wgsl"),
-            &[],
-            &[],
-        )
+fn kernel(scalars: bool) -> Kernel {
+    static SOURCES: LazyLock<[String; 2]> = LazyLock::new(|| {
+        let text = include_str!("../../shaders/compute/product/batched.wgsl");
+        ["VECTORS", "SCALARS"].map(|flag| template::expand(text, &[], &[flag]))
     });
-    let source = SOURCE.as_str().into();
+    let source = SOURCES[usize::from(scalars)].as_str().into();
     Kernel {
         name: "product by batches",
         source,

@@ -64,16 +64,18 @@ impl Shared {
         error.clone().map_or(Ok(()), Err)
     }
 
-    pub fn alloc(&self, len: usize) -> Result<Slice> {
+    /// With `before`, in a buffer that no recording from that number on uses.
+    pub fn alloc(&self, len: usize, before: Option<u64>) -> Result<Slice> {
         let limit = self.facts.max_binding;
-        self.pool.alloc(len, limit, |size| match self.buffer(size) {
-            Err(ComputeError::OutOfMemory { .. }) => {
-                self.pool.trim();
-                self.wait()?;
-                self.buffer(size)
-            }
-            other => other,
-        })
+        self.pool
+            .alloc(len, limit, before, |size| match self.buffer(size) {
+                Err(ComputeError::OutOfMemory { .. }) => {
+                    self.pool.trim();
+                    self.wait()?;
+                    self.buffer(size)
+                }
+                other => other,
+            })
     }
 
     fn buffer(&self, size: u64) -> Result<wgpu::Buffer> {

@@ -97,11 +97,13 @@ impl Gpu {
     /// `len` words of undefined contents.
     pub fn alloc(&self, len: usize) -> Result<Slice> {
         self.0.check()?;
-        self.0.alloc(len)
+        self.0.alloc(len, None)
     }
 
     pub fn upload(&self, words: &[u32]) -> Result<Slice> {
-        let slice = self.alloc(words.len())?;
+        self.0.check()?;
+        // A buffer that waits for nothing, so that what is recorded need not be submitted first.
+        let slice = self.0.alloc(words.len(), Some(self.0.recording()))?;
         self.write(&slice, words)?;
         Ok(slice)
     }

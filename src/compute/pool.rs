@@ -65,19 +65,28 @@ impl std::fmt::Debug for Slice {
 /// A buffer in use.
 pub(super) struct Pooled {
     pub buffer: wgpu::Buffer,
+    /// The number of the last recording that uses it.
+    pub used: AtomicU64,
     pool: Weak<Free>,
 }
 
 impl Drop for Pooled {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.upgrade() {
-            pool.take_back(self.buffer.clone());
+            pool.take_back(self.buffer.clone(), *self.used.get_mut());
         }
     }
 }
 
-/// Of each size, buffers with the moment at which they came back, the oldest first.
-type BySize = BTreeMap<u64, VecDeque<(u64, wgpu::Buffer)>>;
+/// A buffer that nobody uses, the moment at which it came back, and the last recording that used it.
+struct Unused {
+    buffer: wgpu::Buffer,
+    since: u64,
+    used: u64,
+}
+
+/// Of each size the unused buffers, the oldest first.
+type BySize = BTreeMap<u64, VecDeque<Unused>>;
 
 #[derive(Default)]
 struct Free {
@@ -88,19 +97,29 @@ struct Free {
 }
 
 impl Free {
-    fn take(&self, size: u64) -> Option<wgpu::Buffer> {
+    /// The latest of this size, or the oldest that no recording from `before` on uses.
+    fn take(&self, size: u64, before: Option<u64>) -> Option<Unused> {
         let mut by_size = self.by_size.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, buffer) = by_size.get_mut(&size)?.pop_back()?;
+        let of_size = by_size.get_mut(&size)?;
+        let unused = match before {
+            Some(before) if of_size.front()?.used >= before => None,
+            Some(_) => of_size.pop_front(),
+            None => of_size.pop_back(),
+        }?;
         self.pooled.fetch_sub(size, Ordering::Relaxed);
-        Some(buffer)
+        Some(unused)
     }
 
-    fn take_back(&self, buffer: wgpu::Buffer) {
+    fn take_back(&self, buffer: wgpu::Buffer, used: u64) {
         let size = buffer.size();
         self.in_use.fetch_sub(size, Ordering::Relaxed);
         let mut by_size = self.by_size.lock().unwrap_or_else(PoisonError::into_inner);
-        let moment = self.moment.fetch_add(1, Ordering::Relaxed);
-        by_size.entry(size).or_default().push_back((moment, buffer));
+        let since = self.moment.fetch_add(1, Ordering::Relaxed);
+        by_size.entry(size).or_default().push_back(Unused {
+            buffer,
+            since,
+            used,
+        });
         let mut kept = self.pooled.fetch_add(size, Ordering::Relaxed) + size;
         while kept > KEPT {
             let Some(oldest) = take_oldest(&mut by_size) else {
@@ -113,15 +132,12 @@ impl Free {
 }
 
 fn take_oldest(by_size: &mut BySize) -> Option<wgpu::Buffer> {
-    let since = |of_size: &VecDeque<(u64, wgpu::Buffer)>| of_size.front().map(|(since, _)| *since);
+    let since = |of_size: &VecDeque<Unused>| of_size.front().map(|it| it.since);
     let (_, size) = by_size
         .iter()
         .filter_map(|(size, of)| Some((since(of)?, *size)))
         .min()?;
-    by_size
-        .get_mut(&size)?
-        .pop_front()
-        .map(|(_, buffer)| buffer)
+    by_size.get_mut(&size)?.pop_front().map(|it| it.buffer)
 }
 
 /// The buffers that nobody uses at present, and a count of those in use.
@@ -129,25 +145,24 @@ fn take_oldest(by_size: &mut BySize) -> Option<wgpu::Buffer> {
 pub(super) struct Pool(Arc<Free>);
 
 impl Pool {
-    /// A slice of `len` words; `make` makes a buffer of a size where none is free.
+    /// A slice of `len` words; `make` makes a buffer of a size where none is free. With `before` the buffer is one that
+    /// no recording from that number on uses.
     pub fn alloc(
         &self,
         len: usize,
         limit: u64,
+        before: Option<u64>,
         make: impl FnOnce(u64) -> Result<wgpu::Buffer>,
     ) -> Result<Slice> {
         let size = class(len as u64 * 4, limit)?;
-        let buffer = match self.0.take(size) {
-            Some(buffer) => buffer,
-            None => make(size)?,
+        let (buffer, used) = match self.0.take(size, before) {
+            Some(unused) => (unused.buffer, unused.used),
+            None => (make(size)?, 0),
         };
         self.0.in_use.fetch_add(size, Ordering::Relaxed);
-        let pooled = Arc::new(Pooled {
-            buffer,
-            pool: Arc::downgrade(&self.0),
-        });
+        let (used, pool) = (AtomicU64::new(used), Arc::downgrade(&self.0));
         Ok(Slice {
-            pooled,
+            pooled: Arc::new(Pooled { buffer, used, pool }),
             first: 0,
             len,
         })

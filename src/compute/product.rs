@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use super::variant::{Path, choose};
+use super::variant::{Path, choose, needs_scalars};
 use super::weight::{Kind, Part, Weight};
 use super::{ComputeError, Gpu, Kernel, Result, Slice, template};
 
@@ -55,7 +55,10 @@ pub fn product_by(gpu: &Gpu, path: Path, x: &Slice, n: usize, w: &Weight) -> Res
 pub fn product_back(gpu: &Gpu, dy: &Slice, n: usize, w: &Weight) -> Result<Slice> {
     check(dy, n, w.n_out(), "dy")?;
     let y = gpu.alloc(n * w.n_in())?;
-    let kernel = Path::Back.kernel(w.kind());
+    let kernel = Path::Back {
+        scalars: needs_scalars(gpu),
+    }
+    .kernel(w.kind());
     for part in &w.parts {
         for rows in portions(gpu, n, w, part, 16)? {
             let bind = [dy, &rows.quants, &rows.scales, &y];

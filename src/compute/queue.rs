@@ -2,6 +2,7 @@
 //! way at a time: so the window gets its turn, no driver thinks the card hangs, and the caller can stop in between.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,8 @@ pub(super) struct Recorder {
     // The pass comes before the encoder so that it is dropped first.
     pass: Option<ComputePass<'static>>,
     encoder: Option<CommandEncoder>,
+    /// Counts the submits.
+    number: u64,
     uniform: wgpu::Buffer,
     uniforms: Vec<u32>,
     work: u64,
@@ -67,6 +70,7 @@ impl Recorder {
         Self {
             pass: None,
             encoder: None,
+            number: 1,
             uniform,
             uniforms: Vec::new(),
             work: 0,
@@ -118,6 +122,7 @@ impl Recorder {
             work: self.work,
             at: Instant::now(),
         });
+        self.number += 1;
         self.uniforms.clear();
         (self.work, self.written) = (0, 0);
         self.portion = (self.portion * 2.0).min(PORTION);
@@ -172,6 +177,11 @@ impl Shared {
         self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The number of what is being recorded.
+    pub fn recording(&self) -> u64 {
+        self.recorder().number
+    }
+
     pub fn largest_work(&self) -> u64 {
         (self.recorder().rate * LONGEST) as u64
     }
@@ -207,11 +217,15 @@ impl Shared {
             .extend(bind.iter().map(|slice| slice.first() as u32));
         recorder.uniforms.extend(params);
         recorder.uniforms.resize((offset + UNIFORM) / 4, 0);
+        for slice in bind {
+            slice.pooled.used.store(recorder.number, Ordering::Relaxed);
+        }
         let pass = recorder.pass(&self.device);
         pass.set_pipeline(&pipeline.pipeline);
         pass.set_bind_group(0, &bound, &[offset as u32]);
         pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
-        recorder.work += work;
+        // Nothing is so small that a submit could hold any number of it.
+        recorder.work += work.max(10_000);
         let is_full = recorder.uniforms.len() * 4 >= UNIFORM * LAUNCHES;
         if is_full || recorder.work as f64 >= recorder.rate * recorder.portion {
             recorder.submit(self)?;
@@ -256,8 +270,8 @@ impl Shared {
             return Err(ComputeError::Failed(what));
         }
         let mut recorder = self.recorder();
-        // Writes overtake what is recorded but not submitted, which may still read or write this very buffer.
-        if recorder.encoder.is_some() {
+        // Writes overtake what is recorded but not submitted, so that must not use this very buffer.
+        if slice.pooled.used.load(Ordering::Relaxed) >= recorder.number {
             recorder.submit(self)?;
         }
         let portion = WRITTEN as usize / 4;

@@ -47,8 +47,11 @@ pub(super) fn repack_q4k(bytes: &[u8]) -> (Vec<u32>, Vec<u32>) {
 
 /// The low or the high nibbles of 8 bytes, the first lowest.
 fn nibbles(bytes: &[u8], shift: u32) -> u32 {
-    let nibble = |(i, byte): (usize, &u8)| (u32::from(*byte) >> shift & 15) << (4 * i);
-    bytes.iter().enumerate().map(nibble).sum()
+    let (low, high) = (u64::from(word(&bytes[..4])), u64::from(word(&bytes[4..8])));
+    let apart = (low | high << 32) >> shift & 0x0f0f_0f0f_0f0f_0f0f;
+    let apart = (apart | apart >> 4) & 0x00ff_00ff_00ff_00ff;
+    let apart = (apart | apart >> 8) & 0x0000_ffff_0000_ffff;
+    (apart | apart >> 16) as u32
 }
 
 /// The scale and the offset of 6 bits of the sub-block `j` of 8.
@@ -65,4 +68,31 @@ fn scale(packed: &[u8], j: usize) -> (u8, u8) {
 
 fn word(four: &[u8]) -> u32 {
     u32::from_le_bytes([four[0], four[1], four[2], four[3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nibbles_are_in_order() {
+        let bytes = [0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe];
+        assert_eq!(nibbles(&bytes, 0), 0xeca8_6420);
+        assert_eq!(nibbles(&bytes, 4), 0xfdb9_7531);
+    }
+
+    #[test]
+    fn an_odd_number_of_blocks_has_a_last_scale_of_its_own() {
+        let mut row = vec![0u8; 3 * 34];
+        for (i, block) in row.chunks_exact_mut(34).enumerate() {
+            block[0] = i as u8 + 1;
+            block[2] = 0x80;
+        }
+        let (quants, scales) = repack_q8_0(&row, 96);
+        assert_eq!(scales, [0x0002_0001, 3]);
+        assert_eq!(
+            (quants.len(), quants[0], quants[1]),
+            (24, 0x8080_8000, 0x8080_8080)
+        );
+    }
 }

@@ -19,13 +19,16 @@ pub enum Path {
         tile: u32,
         shuffles: bool,
     },
-    /// Tiles of `bm` rows and 128 columns in f32, `mv` times 4 rows for each invocation.
+    /// Tiles of `bm` rows and 128 columns in f32, `mv` times 4 rows for each invocation; as arrays of scalars if need be.
     Tiled {
         bm: u32,
         mv: u32,
+        scalars: bool,
     },
     Matrix(Matrix),
-    Back,
+    Back {
+        scalars: bool,
+    },
     Rows,
 }
 
@@ -100,7 +103,7 @@ impl Path {
             Self::Few { n, g, r, .. } => (n as usize, (256 / g * r) as usize),
             Self::Tiled { bm, .. } => (bm as usize, 128),
             Self::Matrix(tiles) => (tiles.tile().0 as usize, tiles.tile().1 as usize),
-            Self::Back => (64, 128),
+            Self::Back { .. } => (64, 128),
             Self::Rows => (1, 1),
         }
     }
@@ -118,7 +121,7 @@ impl Path {
             Self::Few { .. } => "product of few rows",
             Self::Tiled { .. } => "tiled product",
             Self::Matrix(_) => "product with cooperative matrices",
-            Self::Back => "product backwards",
+            Self::Back { .. } => "product backwards",
             Self::Rows => "rows of a weight",
         };
         Kernel {
@@ -135,6 +138,11 @@ impl Path {
         } else {
             "NOT_F16"
         });
+        let is_scalar = matches!(
+            self,
+            Self::Tiled { scalars: true, .. } | Self::Back { scalars: true }
+        );
+        flags.push(if is_scalar { "SCALARS" } else { "VECTORS" });
         let is_few = matches!(self, Self::Few { .. });
         flags.push(if is_few { "FEW" } else { "NOT_FEW" });
         let has_offset = matches!(kind, Kind::Q8_0 | Kind::Q4K);
@@ -170,7 +178,7 @@ impl Path {
                     &flags,
                 )
             }
-            Self::Tiled { bm, mv } => {
+            Self::Tiled { bm, mv, .. } => {
                 let threads = bm / (4 * mv) * 16;
                 let first = if threads == 256 { 128 } else { 0 };
                 let numbers = [
@@ -190,7 +198,7 @@ impl Path {
                 let halves = include_str!("../../shaders/compute/weights/halves.wgsl");
                 tiles.source(&text(own, halves), &flags)
             }
-            Self::Back => expand(
+            Self::Back { .. } => expand(
                 &text(include_str!("../../shaders/compute/product/back.wgsl"), ""),
                 &[],
                 &flags,
@@ -213,10 +221,24 @@ pub(super) fn choose(gpu: &Gpu, n: usize, w: &Weight) -> Path {
     if has_matrix {
         return matrix(gpu, n, w);
     }
+    let scalars = needs_scalars(gpu);
     match n {
-        ..=32 => Path::Tiled { bm: 32, mv: 1 },
-        _ => Path::Tiled { bm: 64, mv: 2 },
+        ..=32 => Path::Tiled {
+            bm: 32,
+            mv: 1,
+            scalars,
+        },
+        _ => Path::Tiled {
+            bm: 64,
+            mv: 2,
+            scalars,
+        },
     }
+}
+
+/// Whether tiles in workgroup memory must not be arrays of vectors: DX12's older compiler may race on their components.
+pub(super) fn needs_scalars(gpu: &Gpu) -> bool {
+    gpu.facts().backend == "DX12"
 }
 
 fn few(gpu: &Gpu, n: usize) -> Path {
@@ -244,18 +266,15 @@ fn few(gpu: &Gpu, n: usize) -> Path {
 
 fn matrix(gpu: &Gpu, n: usize, w: &Weight) -> Path {
     let memory = gpu.facts().max_workgroup_memory;
-    let is_quantised = matches!(w.kind(), Kind::Q8_0 | Kind::Q4K);
     let blocks = n.div_ceil(128) * w.n_out().div_ceil(128);
-    // Few blocks in all: subgroups share them, or smaller ones spread better over the card. Quants are unpacked once for
-    // each block of rows, so these are rather large.
+    // Where there are few blocks in all, subgroups share them, or larger ones need one round less on the card.
     let slices = |it: u32| if w.n_out() <= 8192 { it } else { 1 };
     let tiles = match n {
         ..=16 => [1, 2, 1, 1, 4, slices(4)],
         17..=32 => [2, 2, 1, 1, 4, slices(2)],
         33..=64 => [2, 2, 2, 1, 4, slices(2)],
         65..=96 => [2, 4, 3, 2, 4, 1],
-        _ if is_quantised && n.div_ceil(160) < n.div_ceil(128) => [2, 4, 5, 2, 4, 1],
-        _ if !is_quantised && n > 128 && blocks < 264 => [2, 4, 3, 2, 4, 1],
+        _ if blocks < 264 && n.div_ceil(160) < n.div_ceil(128) => [2, 4, 5, 2, 4, 1],
         _ => [2, 4, 4, 2, 4, 1],
     };
     let mut tiles = Matrix::new(tiles, gpu.facts().subgroup.0);
@@ -274,7 +293,12 @@ mod tests {
     use super::*;
 
     fn paths() -> Vec<Path> {
-        let mut paths = vec![Path::Back, Path::Rows];
+        let mut paths = vec![Path::Rows];
+        for scalars in [false, true] {
+            paths.push(Path::Back { scalars });
+            let tiled = |(bm, mv)| Path::Tiled { bm, mv, scalars };
+            paths.extend([(32, 1), (64, 2), (128, 2)].map(tiled));
+        }
         for n in [1, 2, 4, 8] {
             for shuffles in [false, true] {
                 paths.push(Path::Few {
@@ -286,7 +310,6 @@ mod tests {
                 });
             }
         }
-        paths.extend([(32, 1), (64, 2), (128, 2)].map(|(bm, mv)| Path::Tiled { bm, mv }));
         let tiles = [
             [1, 2, 1, 1, 4, 4],
             [2, 2, 2, 1, 2, 2],
@@ -297,24 +320,62 @@ mod tests {
         paths
     }
 
-    #[test]
-    fn every_shader_is_valid_and_becomes_spir_v() {
-        for (path, kind) in paths()
-            .into_iter()
-            .flat_map(|path| [Kind::F32, Kind::F16, Kind::Q8_0, Kind::Q4K].map(|kind| (path, kind)))
-        {
-            let source = path.source(kind);
-            let module = naga::front::wgsl::parse_str(&source)
-                .unwrap_or_else(|e| panic!("{path:?} {kind:?}: {}", e.emit_to_string(&source)));
-            let flags = naga::valid::ValidationFlags::all();
-            let info = naga::valid::Validator::new(flags, naga::valid::Capabilities::all())
-                .validate(&module)
-                .unwrap_or_else(|e| panic!("{path:?} {kind:?}: {}", e.emit_to_string(&source)));
-            let options = naga::back::spv::Options {
-                lang_version: (1, 4),
+    /// Fails where the text is no valid WGSL, or where it cannot be written for Vulkan, Metal or, if `dx12`, DX12.
+    fn translate(name: &str, source: &str, dx12: bool) {
+        let said = |e: String| -> ! { panic!("{name}: {e}") };
+        let module =
+            naga::front::wgsl::parse_str(source).unwrap_or_else(|e| said(e.emit_to_string(source)));
+        let all = naga::valid::Capabilities::all();
+        let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), all)
+            .validate(&module)
+            .unwrap_or_else(|e| said(e.emit_to_string(source)));
+        let spv = naga::back::spv::Options {
+            lang_version: (1, 4),
+            ..Default::default()
+        };
+        naga::back::spv::write_vec(&module, &info, &spv, None)
+            .unwrap_or_else(|e| said(e.to_string()));
+        let metal = naga::back::msl::Options {
+            lang_version: (3, 0),
+            ..Default::default()
+        };
+        naga::back::msl::write_string(&module, &info, &metal, &Default::default())
+            .unwrap_or_else(|e| said(e.to_string()));
+        if dx12 {
+            use naga::back::hlsl::{Options, ShaderModel, Writer};
+            let options = Options {
+                shader_model: ShaderModel::V6_0,
                 ..Default::default()
             };
-            naga::back::spv::write_vec(&module, &info, &options, None).unwrap();
+            let (mut text, entry) = (String::new(), Default::default());
+            Writer::new(&mut text, &options, &entry)
+                .write(&module, &info, None)
+                .unwrap_or_else(|e| said(e.to_string()));
+        }
+    }
+
+    #[test]
+    fn every_shader_is_valid_and_can_be_written_for_every_backend() {
+        let kinds = [Kind::F32, Kind::F16, Kind::Q8_0, Kind::Q4K];
+        for (path, kind) in paths()
+            .into_iter()
+            .flat_map(|path| kinds.map(|kind| (path, kind)))
+        {
+            let has_matrices = matches!(path, Path::Matrix(_));
+            translate(
+                &format!("{path:?} {kind:?}"),
+                &path.source(kind),
+                !has_matrices,
+            );
+        }
+        for text in [
+            include_str!("../../shaders/compute/product/pad.wgsl"),
+            include_str!("../../shaders/compute/product/halve.wgsl"),
+            include_str!("../../shaders/compute/product/batched.wgsl"),
+        ] {
+            for flag in ["VECTORS", "SCALARS"] {
+                translate(flag, &expand(text, &[], &[flag]), true);
+            }
         }
     }
 }

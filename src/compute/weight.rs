@@ -260,22 +260,50 @@ impl WeightBuilder {
     }
 
     fn write_part(&self, target: &Part, bytes: &[u8]) -> Result<()> {
-        let n_in = self.weight.n_in;
-        let (quants, scales) = match self.weight.kind {
-            Kind::F32 | Kind::F16 => {
-                let bytes = if n_in.is_multiple_of(32) {
-                    Cow::Borrowed(bytes)
-                } else {
-                    pad(bytes, self.row_bytes(), self.weight.quant_row() * 4)
-                };
-                return self.gpu.write(&target.quants, &words(&bytes));
-            }
+        let (weight, n_in, row) = (&self.weight, self.weight.n_in, self.row_bytes());
+        let repack = |bytes: &[u8]| match weight.kind {
             Kind::Q8_0 => repack_q8_0(bytes, n_in),
-            Kind::Q4K => repack_q4k(bytes),
+            _ => repack_q4k(bytes),
         };
-        self.gpu.write(&target.quants, &quants)?;
-        self.gpu.write(&target.scales, &scales)
+        if let Kind::F32 | Kind::F16 = weight.kind {
+            let bytes = match n_in.is_multiple_of(32) {
+                true => Cow::Borrowed(bytes),
+                false => pad(bytes, row, weight.quant_row() * 4),
+            };
+            return self.gpu.write(&target.quants, &words(&bytes));
+        }
+        let mut first = 0;
+        for (quants, scales) in in_parallel(bytes, row, repack) {
+            let rows = scales.len() / weight.scale_row;
+            let target = weight.rows_of(target, first, rows)?;
+            self.gpu.write(&target.quants, &quants)?;
+            self.gpu.write(&target.scales, &scales)?;
+            first += rows;
+        }
+        Ok(())
     }
+}
+
+/// What `repack` makes of some rows after the other, on several threads where there are many bytes.
+fn in_parallel<T: Send>(
+    bytes: &[u8],
+    row: usize,
+    repack: impl Fn(&[u8]) -> T + Copy + Send,
+) -> Vec<T> {
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
+    let rows = (bytes.len() / row)
+        .div_ceil(threads)
+        .max(1 + (1 << 20) / row);
+    std::thread::scope(|scope| {
+        let chunks = bytes.chunks(rows * row);
+        let all: Vec<_> = chunks
+            .map(|rows| scope.spawn(move || repack(rows)))
+            .collect();
+        // No thread panics: repacking only reads and writes within its rows.
+        all.into_iter().filter_map(|it| it.join().ok()).collect()
+    })
 }
 
 /// Rows of `from` bytes as rows of `to`, with zeros.

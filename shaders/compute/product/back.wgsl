@@ -10,7 +10,17 @@ struct P {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> p: P;
 
+//if VECTORS
 var<workgroup> ds: array<vec4<f32>, 16 * 16>; // [16][64]
+fn set_d(at: u32, lane: u32, v: f32) { ds[at][lane] = v; }
+fn get_d(at: u32) -> vec4<f32> { return ds[at]; }
+//end
+//if SCALARS
+// Some compilers write a whole vector where one of its components is chosen at run time.
+var<workgroup> ds: array<f32, 16 * 64>; // [16][64]
+fn set_d(at: u32, lane: u32, v: f32) { ds[at * 4u + lane] = v; }
+fn get_d(at: u32) -> vec4<f32> { return vec4<f32>(ds[at * 4u], ds[at * 4u + 1u], ds[at * 4u + 2u], ds[at * 4u + 3u]); }
+//end
 var<workgroup> ws: array<vec4<f32>, 16 * 32>; // [16][128]
 
 @compute @workgroup_size(256)
@@ -31,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let col = k + e % 16u;
       var v = 0.0;
       if (row < p.n && col < p.rows) { v = d[p.first_d + row * p.n_out + p.col0 + col]; }
-      ds[(e % 16u) * 16u + e / 64u][(e / 16u) % 4u] = v;
+      set_d((e % 16u) * 16u + e / 64u, (e / 16u) % 4u, v);
     }
     if (t < 128u) {
       let row = k + t / 8u;
@@ -48,7 +58,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var kk = 0u; kk < 16u; kk++) {
       let w0 = ws[kk * 32u + tx];
       let w1 = ws[kk * 32u + 16u + tx];
-      let a = ds[kk * 16u + ty];
+      let a = get_d(kk * 16u + ty);
       //for c in xyzw
       sum_$#c_0 = fma(vec4<f32>(a.$c), w0, sum_$#c_0);
       sum_$#c_1 = fma(vec4<f32>(a.$c), w1, sum_$#c_1);

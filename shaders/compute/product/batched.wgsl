@@ -13,8 +13,24 @@ struct P {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> p: P;
 
-var<workgroup> at: array<vec4<f32>, 16 * 16>; // [16][64 of m]
-var<workgroup> bt: array<vec4<f32>, 16 * 16>; // [16][64 of n]
+// [16][64 of m] and [16][64 of n]
+//if VECTORS
+var<workgroup> at: array<vec4<f32>, 16 * 16>;
+var<workgroup> bt: array<vec4<f32>, 16 * 16>;
+fn set_a(i: u32, lane: u32, v: f32) { at[i][lane] = v; }
+fn set_b(i: u32, lane: u32, v: f32) { bt[i][lane] = v; }
+fn get_a(i: u32) -> vec4<f32> { return at[i]; }
+fn get_b(i: u32) -> vec4<f32> { return bt[i]; }
+//end
+//if SCALARS
+// Some compilers write a whole vector where one of its components is chosen at run time.
+var<workgroup> at: array<f32, 16 * 64>;
+var<workgroup> bt: array<f32, 16 * 64>;
+fn set_a(i: u32, lane: u32, v: f32) { at[i * 4u + lane] = v; }
+fn set_b(i: u32, lane: u32, v: f32) { bt[i * 4u + lane] = v; }
+fn get_a(i: u32) -> vec4<f32> { return vec4<f32>(at[i * 4u], at[i * 4u + 1u], at[i * 4u + 2u], at[i * 4u + 3u]); }
+fn get_b(i: u32) -> vec4<f32> { return vec4<f32>(bt[i * 4u], bt[i * 4u + 1u], bt[i * 4u + 2u], bt[i * 4u + 3u]); }
+//end
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -36,17 +52,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let ak = select(e / 64u, e % 16u, a_along_k);
       var v = 0.0;
       if (row0 + am < p.m && k + ak < p.k) { v = a[a0 + (row0 + am) * p.a_m + (k + ak) * p.a_k]; }
-      at[ak * 16u + am / 4u][am % 4u] = v;
+      set_a(ak * 16u + am / 4u, am % 4u, v);
       let bn = select(e % 64u, e / 16u, b_along_k);
       let bk = select(e / 64u, e % 16u, b_along_k);
       var w = 0.0;
       if (col0 + bn < p.n && k + bk < p.k) { w = b[b0 + (k + bk) * p.b_k + (col0 + bn) * p.b_n]; }
-      bt[bk * 16u + bn / 4u][bn % 4u] = w;
+      set_b(bk * 16u + bn / 4u, bn % 4u, w);
     }
     workgroupBarrier();
     for (var kk = 0u; kk < 16u; kk++) {
-      let v = at[kk * 16u + ty];
-      let w = bt[kk * 16u + tx];
+      let v = get_a(kk * 16u + ty);
+      let w = get_b(kk * 16u + tx);
       //for c in xyzw
       sum_$#c = fma(vec4<f32>(v.$c), w, sum_$#c);
       //end

@@ -11,8 +11,24 @@ struct P {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> p: P;
 
-var<workgroup> xs: array<vec4<f32>, 4 * $BM>; // [16][$BM]
-var<workgroup> ws: array<vec4<f32>, 4 * 128>; // [16][128]
+// [16][$BM] and [16][128]
+//if VECTORS
+var<workgroup> xs: array<vec4<f32>, 4 * $BM>;
+var<workgroup> ws: array<vec4<f32>, 4 * 128>;
+fn set_x(at: u32, lane: u32, v: f32) { xs[at][lane] = v; }
+fn set_w(at: u32, lane: u32, v: f32) { ws[at][lane] = v; }
+fn get_x(at: u32) -> vec4<f32> { return xs[at]; }
+fn get_w(at: u32) -> vec4<f32> { return ws[at]; }
+//end
+//if SCALARS
+// Some compilers write a whole vector where one of its components is chosen at run time.
+var<workgroup> xs: array<f32, 16 * $BM>;
+var<workgroup> ws: array<f32, 16 * 128>;
+fn set_x(at: u32, lane: u32, v: f32) { xs[at * 4u + lane] = v; }
+fn set_w(at: u32, lane: u32, v: f32) { ws[at * 4u + lane] = v; }
+fn get_x(at: u32) -> vec4<f32> { return vec4<f32>(xs[at * 4u], xs[at * 4u + 1u], xs[at * 4u + 2u], xs[at * 4u + 3u]); }
+fn get_w(at: u32) -> vec4<f32> { return vec4<f32>(ws[at * 4u], ws[at * 4u + 1u], ws[at * 4u + 2u], ws[at * 4u + 3u]); }
+//end
 
 @compute @workgroup_size($THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -46,10 +62,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let at = x_t / 4u;
       let lane = x_t % 4u;
       //for j in 4
-      xs[($ju * 4u + 0u) * ($BMu / 4u) + at][lane] = x$j.x;
-      xs[($ju * 4u + 1u) * ($BMu / 4u) + at][lane] = x$j.y;
-      xs[($ju * 4u + 2u) * ($BMu / 4u) + at][lane] = x$j.z;
-      xs[($ju * 4u + 3u) * ($BMu / 4u) + at][lane] = x$j.w;
+      set_x(($ju * 4u + 0u) * ($BMu / 4u) + at, lane, x$j.x);
+      set_x(($ju * 4u + 1u) * ($BMu / 4u) + at, lane, x$j.y);
+      set_x(($ju * 4u + 2u) * ($BMu / 4u) + at, lane, x$j.z);
+      set_x(($ju * 4u + 3u) * ($BMu / 4u) + at, lane, x$j.w);
       //end
     }
     if (has_w) {
@@ -57,10 +73,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let lane = t % 4u;
       let w = weights(raw);
       //for j in abcd
-      ws[($#ju * 4u + 0u) * 32u + at][lane] = w.$j.x;
-      ws[($#ju * 4u + 1u) * 32u + at][lane] = w.$j.y;
-      ws[($#ju * 4u + 2u) * 32u + at][lane] = w.$j.z;
-      ws[($#ju * 4u + 3u) * 32u + at][lane] = w.$j.w;
+      set_w(($#ju * 4u + 0u) * 32u + at, lane, w.$j.x);
+      set_w(($#ju * 4u + 1u) * 32u + at, lane, w.$j.y);
+      set_w(($#ju * 4u + 2u) * 32u + at, lane, w.$j.z);
+      set_w(($#ju * 4u + 3u) * 32u + at, lane, w.$j.w);
       //end
     }
     workgroupBarrier();
@@ -70,10 +86,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       if (has_w) { raw = fetch(w_row, piece + 1u); }
     }
     for (var k = 0u; k < 16u; k++) {
-      let w0 = ws[k * 32u + tx];
-      let w1 = ws[k * 32u + 16u + tx];
+      let w0 = get_w(k * 32u + tx);
+      let w1 = get_w(k * 32u + 16u + tx);
       //for i in MV
-      let a$i = xs[k * ($BMu / 4u) + $iu * ($BMu / $MVu / 4u) + ty];
+      let a$i = get_x(k * ($BMu / 4u) + $iu * ($BMu / $MVu / 4u) + ty);
       //for c in xyzw
       sum_$i_$#c_0 = fma(vec4<f32>(a$i.$c), w0, sum_$i_$#c_0);
       sum_$i_$#c_1 = fma(vec4<f32>(a$i.$c), w1, sum_$i_$#c_1);

@@ -1,7 +1,9 @@
 //! The bodies of operations for cards that wgpu reaches: which kernel of `compute` each is. Shapes are those of `anywhere`.
 
+use std::cell::RefCell;
+
 use super::AttentionShape;
-use crate::compute::{Slice, batched, ops};
+use crate::compute::{Gpu, Slice, batched, ops};
 use crate::tensor::{OnCard, Result, Tensor};
 
 pub(super) fn silu_mul(gate_up: &OnCard) -> Result<Tensor> {
@@ -168,9 +170,34 @@ fn packed(q: &OnCard, blocked: Option<&Tensor>) -> Result<Option<(Slice, usize)>
         return Ok(None);
     };
     let (heads, _, n_keys) = blocked.dims3()?;
-    let bytes = blocked.candle()?.flatten_all()?.to_vec1::<u8>()?;
+    let blocked = blocked.candle()?;
+    let made = LAST_MASK.with_borrow(|last| match last {
+        Some(last) if last.of == blocked.id() && last.gpu.is(&q.gpu) => Some(last.bits.clone()),
+        _ => None,
+    });
+    if let Some(bits) = made {
+        return Ok(Some((bits, heads)));
+    }
+    let bytes = blocked.flatten_all()?.to_vec1::<u8>()?;
     let bits = q.gpu.upload(&ops::pack_bits(&bytes, n_keys))?;
+    let last = LastMask {
+        of: blocked.id(),
+        gpu: q.gpu.clone(),
+        bits: bits.clone(),
+    };
+    LAST_MASK.set(Some(last));
     Ok(Some((bits, heads)))
+}
+
+/// Most blocks of a pass have the same mask: it is packed and copied to the card once.
+struct LastMask {
+    of: candle_core::TensorId,
+    gpu: Gpu,
+    bits: Slice,
+}
+
+thread_local! {
+    static LAST_MASK: RefCell<Option<LastMask>> = const { RefCell::new(None) };
 }
 
 fn as_blocked(bits: Option<&(Slice, usize)>) -> Option<ops::Blocked<'_>> {
