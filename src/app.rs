@@ -4,6 +4,7 @@
 //! asks for one run if any of them needs one. Nothing here computes or waits.
 
 mod dock;
+mod dropping;
 mod exports;
 mod habits;
 mod keeper;

@@ -150,6 +150,16 @@ impl Dialogs {
         self.start("open a file", move || open(&text));
     }
 
+    /// Opens what was dropped; a mask or annotations of the picture on screen select.
+    pub fn open_dropped(&mut self, text: String, subject: Option<mask::Subject>) {
+        self.start("open a dropped file", move || match subject {
+            Some(subject) if mask::is_about(Path::new(&text), &subject) => {
+                mask::read(Path::new(&text), &subject).map(Outcome::Selections)
+            }
+            _ => open(&text),
+        });
+    }
+
     /// Reads selections from a path, or asks for one.
     pub fn select(&mut self, path: Option<String>, subject: mask::Subject) {
         self.start("read a mask", move || {

@@ -19,6 +19,8 @@ mod little_memory;
 mod habits;
 #[path = "window/random.rs"]
 mod random;
+#[path = "window/rows.rs"]
+mod rows;
 #[path = "window/sweeps.rs"]
 mod sweeps;
 #[path = "window/tours.rs"]

@@ -183,15 +183,6 @@ impl PatchglassApp {
         }
     }
 
-    /// Files that were dropped onto the window are opened one after the other.
-    pub(super) fn take_dropped_files(&mut self, ctx: &Context) {
-        let dropped = ctx.input(|i| i.raw.dropped_files.clone());
-        for file in dropped {
-            self.dialogs
-                .open(file.path().to_string_lossy().into_owned());
-        }
-    }
-
     /// Applies what the file threads have sent.
     pub(super) fn take_files(&mut self) {
         while let Some(outcome) = self.dialogs.take() {

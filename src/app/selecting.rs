@@ -43,16 +43,9 @@ impl PatchglassApp {
 
     /// Reads a mask or annotations about the picture on screen.
     pub(super) fn select_from(&mut self, path: Option<String>) {
-        let Some(trace) = self.runs.trace().or(self.runs.previous()) else {
-            return;
-        };
-        let subject = crate::dialogs::mask::Subject {
-            name: trace.picture.name.clone(),
-            size: trace.picture.original_size,
-            seen: trace.picture.seen_in_original,
-            grid: trace.model.grid,
-        };
-        self.dialogs.select(path, subject);
+        if let Some(subject) = self.subject() {
+            self.dialogs.select(path, subject);
+        }
     }
 
     /// Asks for the comparison; the panel selects as soon as it is there.

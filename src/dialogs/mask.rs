@@ -38,6 +38,26 @@ pub fn read(path: &Path, subject: &Subject) -> Result<Vec<NamedSelection>> {
     }
 }
 
+/// Whether a file can only be meant as a selection: annotations, or a picture of the same proportions in pure black and
+/// white.
+pub fn is_about(path: &Path, subject: &Subject) -> bool {
+    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+    if ending == "json" {
+        return Coco::read(path).is_ok();
+    }
+    let Ok(picture) = preprocess::read(path) else {
+        return false;
+    };
+    let (width, height) = subject.size;
+    let x = picture.width as f64 / width.max(1) as f64;
+    let y = picture.height as f64 / height.max(1) as f64;
+    let is = |level: u8| move |pixel: &[u8]| pixel.iter().all(|c| c.abs_diff(level) < 16);
+    let pixels = || picture.pixels.chunks_exact(3);
+    let has_both = pixels().any(is(0)) && pixels().any(is(255));
+    let is_pure = |pixel: &[u8]| is(0)(pixel) || is(255)(pixel);
+    (x / y - 1.0).abs() <= SAME_SHAPE && has_both && pixels().all(is_pure)
+}
+
 fn mask(path: &Path, subject: &Subject) -> Result<NamedSelection> {
     let picture = preprocess::read(path)?;
     let (width, height) = subject.size;
@@ -131,6 +151,7 @@ mod tests {
             picture.put_pixel(x, y, image::Rgb([255; 3]));
         }
         picture.save(&path).unwrap();
+        assert!(is_about(&path, &subject()));
         let found = read(&path, &subject()).unwrap();
         assert_eq!(
             (
@@ -139,10 +160,16 @@ mod tests {
             ),
             ("cat", "r0c1")
         );
+        // One grey pixel, and it is a picture like any other.
+        let grey = dir.path().join("grey.png");
+        picture.put_pixel(0, 0, image::Rgb([128; 3]));
+        picture.save(&grey).unwrap();
+        assert!(!is_about(&grey, &subject()));
         let square = dir.path().join("square.png");
         image::RgbImage::new(20, 20).save(&square).unwrap();
         let error = read(&square, &subject()).unwrap_err().to_string();
         assert!(error.contains("proportions"), "{error}");
+        assert!(!is_about(&square, &subject()));
         image::RgbImage::new(80, 40).save(&path).unwrap();
         assert!(
             read(&path, &subject())

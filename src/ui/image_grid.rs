@@ -3,6 +3,7 @@
 //! It reads a [`ViewCtx`] and sends commands. Its own state is scratch: zoom, the stroke that is being drawn, what
 //! was uploaded. It computes nothing about the model.
 
+mod arrows;
 mod brush;
 mod controls;
 mod empty;
@@ -181,7 +182,7 @@ impl ImageGrid {
         ui: &Ui,
     ) {
         let grid = trace.model.grid;
-        let area = area.shrink(4.0);
+        let (area, strip) = arrows::split(ctx, area.shrink(4.0));
         let before = self.viewport.place(area, grid, ui.pixels_per_point());
         let sense = ui.interact(area, ui.scope_id().with("picture"), Sense::drag());
         sense.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, "Picture"));
@@ -190,6 +191,9 @@ impl ImageGrid {
         self.stroke(ctx, ui, &placed);
         self.move_cursor(ctx, ui, &sense, &placed);
         self.draw(ctx, trace, shown, &placed, ui);
+        if let Some(strip) = strip {
+            arrows::show(ctx, &trace.layout, &placed, strip, ui);
+        }
         cells(ctx, &placed, ui);
         let pointed = pointer_in(area, ui).and_then(|pos| placed.patch_at(pos));
         if pointed.is_some() && ui.input(|i| i.pointer.is_moving()) && self.free_cursor {

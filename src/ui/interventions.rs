@@ -9,6 +9,7 @@ use super::ablation_form::AblationForm;
 use super::edit_form::{EditForm, more_rows};
 use super::forms::facts;
 use super::knockout_form::KnockoutForm;
+use super::row_drag;
 use super::shortcuts::{Action, Actions, entry};
 use super::theme::GRID;
 use super::wording::{cannot_change, describe};
@@ -50,7 +51,8 @@ impl InterventionsPanel {
             ui.add(egui::Label::new(RichText::new(text).small().weak()).wrap());
         }
         for (at, row) in rows.iter().enumerate() {
-            ui.push_id(("row", at), |ui| self.row(ctx, ui, actions, at, row));
+            let shown = ui.push_id(("row", at), |ui| self.row(ctx, ui, actions, at, row));
+            row_drag::drop_on(ctx, ui, at, shown.inner);
         }
     }
 
@@ -131,9 +133,9 @@ impl InterventionsPanel {
         actions: &Actions,
         at: usize,
         row: &Intervention,
-    ) {
+    ) -> egui::Rect {
         let active = ctx.session.view.active_row == Some(at);
-        card(ctx, active).show(ui, |ui| {
+        let shown = card(ctx, active).show(ui, |ui| {
             ui.set_width(ui.available_width());
             if self.rename(ctx, ui, at) {
                 return;
@@ -145,6 +147,7 @@ impl InterventionsPanel {
                 self.editor(ctx, ui, actions, at, row);
             }
         });
+        shown.response.rect
     }
 
     fn editor(
@@ -235,6 +238,7 @@ fn card(ctx: &ViewCtx<'_>, active: bool) -> Frame {
 
 fn title(ctx: &ViewCtx<'_>, ui: &mut Ui, at: usize, row: &Intervention, active: bool) {
     ui.horizontal_top(|ui| {
+        row_drag::handle(ctx, ui, at);
         let mut on = row.enabled();
         let check = egui::Checkbox::without_text(&mut on);
         let check = ui

@@ -6,6 +6,7 @@ use super::ViewCtx;
 use super::ablation_form::Edit;
 use super::draft::{Draft, Field, Gesture};
 use super::forms::{facts, labelled, patch_field};
+use super::range_slider;
 use super::wording::{Facts, tokens};
 use crate::error::{Error, Result};
 use crate::index::{HeadSet, LayerRange, TokenSet};
@@ -100,6 +101,9 @@ impl KnockoutForm {
             })
         });
         let (from, to, preset) = row.inner.inner;
+        if let Some(edit) = self.slider(ctx, ui, (first, last), facts) {
+            return Some(edit);
+        }
         // The other end follows, so that the range never is empty.
         let edit = if let Some(gesture) = from {
             let last = last.max(first);
@@ -111,6 +115,23 @@ impl KnockoutForm {
             (preset?, None)
         };
         Some(edit)
+    }
+
+    /// Both ends at once.
+    fn slider(
+        &mut self,
+        ctx: &ViewCtx<'_>,
+        ui: &mut Ui,
+        (first, last): (usize, usize),
+        facts: Facts,
+    ) -> Edit<LayerRange> {
+        if last >= facts.n_layers {
+            return None;
+        }
+        let range = (first, last);
+        let (response, to) = range_slider::show(ui, ctx.theme, range, facts.n_layers);
+        let gesture = self.gesture.of(&response, ctx.commands);
+        to.map(|(first, last)| (LayerRange::Blocks { first, last }, gesture))
     }
 
     /// One end of the range; gives the drag that changed it.

@@ -39,6 +39,8 @@ mod paper_presets;
 pub mod path_prompt;
 pub mod presentation;
 pub mod question;
+mod range_slider;
+mod row_drag;
 pub mod run_list;
 pub mod scale;
 pub mod selection_panel;

@@ -156,6 +156,56 @@ fn a_dropped_picture_is_run() {
     assert_eq!(harness.state().session().experiment.picture, picture);
 }
 
+fn drop_file(harness: &mut App, path: &std::path::Path) {
+    let file = Dropped(path.to_owned());
+    let files = &mut harness.input_mut().dropped_files;
+    files.push(std::sync::Arc::new(file));
+    harness.step();
+    settle(harness);
+}
+
+#[test]
+fn a_dropped_mask_selects_and_a_picture_beside_it_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("corner.png");
+    let (mut harness, _) = app();
+    let mut mask = image::RgbImage::new(336, 336);
+    for (x, y) in (0..28).flat_map(|x| (0..14).map(move |y| (x, y))) {
+        mask.put_pixel(x, y, image::Rgb([255; 3]));
+    }
+    mask.save(&path).unwrap();
+    drop_file(&mut harness, &path);
+    let session = harness.state().session();
+    assert_eq!(session.view.selection.to_string(), "r0c0-r0c1");
+    assert_eq!(session.experiment.picture, PictureSource::Demo);
+    mask.put_pixel(100, 100, image::Rgb([90, 30, 200]));
+    mask.save(&path).unwrap();
+    drop_file(&mut harness, &path);
+    let experiment = &harness.state().session().experiment;
+    assert_eq!(experiment.picture, PictureSource::File(path));
+}
+
+#[test]
+fn a_picture_dropped_on_a_swap_is_its_second_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("other.png");
+    std::fs::write(&path, patchglass::demo::PICTURE).unwrap();
+    let (mut harness, seen) = app();
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    harness.run_steps(2);
+    harness.get_by_label("Steer, erase, scale, swap").click();
+    harness.run_steps(3);
+    harness.get_by_label("Swap from a second picture").click();
+    settle(&mut harness);
+    drop_file(&mut harness, &path);
+    let experiment = seen.lock().unwrap().last().unwrap().experiment.clone();
+    assert_eq!(experiment.picture, PictureSource::Demo);
+    let patchglass::spec::Intervention::Swap(swap) = &experiment.interventions[0] else {
+        panic!("{experiment:?}")
+    };
+    assert_eq!((&swap.image, swap.enabled), (&path, true));
+}
+
 #[derive(Debug)]
 struct Dropped(std::path::PathBuf);
 
