@@ -22,7 +22,9 @@ use golden::Deaf;
 use patchglass::engine::protocol::RunId;
 use patchglass::engine::trace::Trace;
 use patchglass::engine::{Engine, EngineOptions};
-use patchglass::session::{Session, file};
+use patchglass::export::picture::View;
+use patchglass::session::{Colours, HeatKind, Scale, Session, ViewState, WordUnit, file};
+use patchglass::spec::{AttentionSpec, HeadMap};
 
 /// A session on the small checkpoint, with an ablation and a knockout.
 fn session_file(folder: &Path) -> PathBuf {
@@ -139,6 +141,78 @@ fn a_picture_grows_with_its_scale_and_shows_the_edit() {
     assert!(output.status.success(), "{output:?}");
     let bytes = std::fs::read(png).unwrap();
     assert_eq!(image::load_from_memory(&bytes).unwrap().to_rgb8(), one);
+}
+
+#[test]
+fn a_picture_has_the_heat_map_of_the_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut session = file::load(&session_file(dir.path())).unwrap();
+    let readout = &mut session.readout;
+    (readout.ranks, readout.divergence) = (true, true);
+    readout.attention = Some(AttentionSpec::default());
+    let (_, trace) = run(&session);
+    let map = |change: &dyn Fn(&mut ViewState)| {
+        let mut session = session.clone();
+        change(&mut session.view);
+        View::of(&session, &trace, None).heat.unwrap()
+    };
+    let plain = map(&|_| ());
+    assert_eq!(plain.range, (0.0, 1.0));
+    let cividis = map(&|view| view.reading.colours = Colours::Cividis);
+    assert_eq!(cividis.places, plain.places);
+    assert_ne!(cividis.color(0.9), plain.color(0.9));
+    let root = map(&|view| view.reading.scale = Scale::Sqrt);
+    for (a, b) in root.places.iter().zip(&plain.places) {
+        assert!((a * a - b).abs() < 1e-6);
+    }
+    let spread = map(&|view| view.reading.normalised = true);
+    let ends = spread.places.iter().copied();
+    assert_eq!(ends.fold(0.0, f32::max), 1.0);
+    assert!(spread.range.0 > 0.0 && spread.range.1 < 1.0);
+    let rank = map(&|view| {
+        view.heat = HeatKind::Word;
+        view.reading.unit = WordUnit::Rank;
+    });
+    let read = &trace.edited.levels[2].as_ref().unwrap().word_ranks[0];
+    let ranks: Vec<f32> = read.iter().map(|rank| *rank as f32).collect();
+    assert_eq!(
+        (rank.values, rank.title.as_str()),
+        (ranks, "Rank of \"dog\"")
+    );
+    let attention = map(&|view| view.heat = HeatKind::Attention);
+    let found = trace.insight.edited.attention.as_ref().unwrap();
+    let whole = found.map(HeadMap::All);
+    assert_eq!(attention.values, whole[trace.layout.patches()]);
+    let divergence = map(&|view| view.heat = HeatKind::Divergence);
+    assert!(divergence.range.1 > 0.0 && divergence.title.contains("nats"));
+    // A level of a deeper model is the last one here.
+    session.view.level = Some(99);
+    assert_eq!(View::of(&session, &trace, None).level, trace.model.n_layers);
+}
+
+#[test]
+fn a_heat_map_that_cannot_be_drawn_is_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = session_file(dir.path());
+    let mut session = file::load(&path).unwrap();
+    session.view.level = Some(99);
+    let png = dir.path().join("view.png");
+    for (heat, words) in [
+        (HeatKind::Importance, "patchglass sweep"),
+        (HeatKind::Attention, "readout.attention"),
+        (HeatKind::Entropy, ""),
+    ] {
+        session.view.heat = heat;
+        file::save(&session, &path).unwrap();
+        let output = export(&[text(&path), "--png", text(&png), "--scale", "1"]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        let notes = told
+            .lines()
+            .filter(|line| line.starts_with("note: the picture has no heat map"));
+        assert_eq!(notes.count(), usize::from(!words.is_empty()), "{told}");
+        assert!(told.contains(words), "{told}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::engine::verification::Task;
 use crate::error::Error;
 use crate::export::picture::{self, View};
 use crate::export::{self, csv, gif, heat::HeatMap, html, python, tensors};
-use crate::render::colormap;
+use crate::session::HeatKind;
 use crate::ui::shortcuts::Action;
 use crate::ui::{ViewCtx, heat};
 
@@ -33,9 +33,16 @@ impl PatchglassApp {
                 let make = move || picture::png(&trace, &view, SCALE);
                 self.dialogs.export(name("png"), make);
             }
-            Action::ExportGif => self.dialogs.export(name("gif"), move || {
-                gif::levels(&trace, 1, |level| View::of(&session, &trace, Some(level)))
-            }),
+            Action::ExportGif => {
+                let of_sweep = self.map_of_sweep();
+                self.dialogs.export(name("gif"), move || {
+                    gif::levels(&trace, 1, |level| {
+                        let view = View::of(&session, &trace, Some(level));
+                        let heat = of_sweep.clone().or_else(|| view.heat.clone());
+                        View { heat, ..view }
+                    })
+                });
+            }
             Action::ExportHtml => self.dialogs.export(name("html"), move || {
                 html::page(&session, &trace).map(String::into_bytes)
             }),
@@ -74,7 +81,16 @@ impl PatchglassApp {
     /// What is on screen, with the heat map that the window shows.
     fn exported_view(&self, trace: &Trace) -> View {
         let mut view = View::of(&self.session, trace, None);
-        view.level = view.level.min(trace.model.n_layers);
+        view.heat = self.map_of_sweep().or(view.heat);
+        view
+    }
+
+    /// The heat map of a sweep, which is no part of a trace; `None` where another one is shown.
+    fn map_of_sweep(&self) -> Option<HeatMap> {
+        let view = &self.session.view;
+        if view.heat != HeatKind::Importance {
+            return None;
+        }
         let on_screen = ViewCtx {
             session: &self.session,
             trace: self.runs.trace(),
@@ -85,20 +101,8 @@ impl PatchglassApp {
             theme: &self.light,
             commands: &self.commands,
         };
-        let palette = colormap::Palette::from(self.session.view.reading.colours);
-        view.heat = heat::of_view(&on_screen).map(|heat| HeatMap {
-            title: heat::label(heat.kind).to_owned(),
-            values: heat.values,
-            range: heat.range,
-            places: heat.places,
-            middle: heat.middle,
-            colors: palette
-                .texels()
-                .chunks_exact(4)
-                .map(|texel| [texel[0], texel[1], texel[2]])
-                .collect(),
-        });
-        view
+        let title = format!("{} ({})", heat::label(view.heat), heat::unit(view));
+        heat::of_view(&on_screen).map(|heat| HeatMap::new(heat, title, view.reading.colours))
     }
 
     /// Asks the engine for the tensors of the run; they are written when they come.

@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::engine::protocol::RunId;
 use crate::engine::trace::Trace;
 use crate::error::{Error, Result};
-use crate::export::{self, csv, gif, html, picture, python, tensors};
+use crate::export::{self, csv, gif, heat, html, picture, python, tensors};
 use crate::session::{Session, file};
 use crate::{demo, files};
 
@@ -84,6 +84,10 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     super::tell_notes(&trace);
     if let Some(why) = super::missing(&trace) {
         eprintln!("note: {why}");
+    }
+    if args.png.is_some() || args.gif.is_some() {
+        let why = heat::why_none(&session.view, &trace);
+        why.iter().for_each(|why| eprintln!("note: {why}"));
     }
     write(args, &session, &trace)?;
     match &args.safetensors {

@@ -1,7 +1,8 @@
 //! The heat map of a picture that is drawn without the window: values, the ends of the scale, its name and colours.
 
-use crate::engine::trace::{LevelReadout, Trace};
-use crate::session::HeatKind;
+use super::map::{self, Heat};
+use crate::engine::trace::Trace;
+use crate::session::{Colours, HeatKind, LensKind, ViewState, WordUnit};
 
 /// One heat map, row-major over the patches. Unknown values are NaN.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,21 +21,15 @@ pub struct HeatMap {
 }
 
 impl HeatMap {
-    /// A map on a linear scale in viridis.
-    fn linear(values: Vec<f32>, range: (f32, f32), title: String) -> Self {
-        let span = range.1 - range.0;
-        let place = |value: &f32| match (value.is_finite(), span > 0.0) {
-            (false, _) => f32::NAN,
-            (true, true) => ((value - range.0) / span).clamp(0.0, 1.0),
-            (true, false) => 0.0,
-        };
+    /// A map under its name, in the colours of a view.
+    pub fn new(heat: Heat, title: String, colours: Colours) -> Self {
         Self {
-            places: values.iter().map(place).collect(),
-            middle: (range.0 + range.1) / 2.0,
-            values,
-            range,
             title,
-            colors: viridis(),
+            values: heat.values,
+            range: heat.range,
+            places: heat.places,
+            middle: heat.middle,
+            colors: colors(colours),
         }
     }
 
@@ -53,50 +48,75 @@ impl HeatMap {
 
 /// Viridis, 256 entries.
 pub fn viridis() -> Vec<[u8; 3]> {
-    let color = |i| colorous::VIRIDIS.eval_rational(i, 256);
-    let rgb = |c: colorous::Color| [c.r, c.g, c.b];
-    (0..256).map(|i| rgb(color(i))).collect()
+    colors(Colours::Viridis)
 }
 
-/// The heat map of one level; `None` for what is not read off levels.
-pub fn of_level(readout: &LevelReadout, trace: &Trace, kind: HeatKind) -> Option<HeatMap> {
-    let n = trace.model.grid.len();
-    let top = |patch| readout.top(patch).next().map_or(f32::NAN, |(_, p)| p);
-    let word = trace.words.first();
-    let (values, range, title) = match kind {
-        HeatKind::TopProbability => (
-            (0..n).map(top).collect(),
-            (0.0, 1.0),
-            "Probability of the top word".to_owned(),
-        ),
-        HeatKind::Entropy => {
-            let uniform = (trace.model.vocabulary.pieces.len().max(2) as f32).ln();
-            let title = "Entropy (nats)".to_owned();
-            (readout.entropy.clone(), (0.0, uniform), title)
-        }
-        HeatKind::Norm => {
-            let title = "L2 norm of the residual".to_owned();
-            (readout.norm.clone(), extent(&readout.norm), title)
-        }
-        HeatKind::Word => {
-            let title = format!("Probability of {:?}", word?.word);
-            (readout.words.first()?.clone(), (0.0, 1.0), title)
-        }
-        HeatKind::Change => {
-            let title = "Relative change against the clean run".to_owned();
-            let top = extent(&readout.change).1;
-            (readout.change.clone(), (0.0, top), title)
-        }
-        _ => return None,
+fn colors(colours: Colours) -> Vec<[u8; 3]> {
+    let scale = match colours {
+        Colours::Viridis => colorous::VIRIDIS,
+        Colours::Cividis => colorous::CIVIDIS,
     };
-    Some(HeatMap::linear(values, range, title))
+    let rgb = |c: colorous::Color| [c.r, c.g, c.b];
+    (0..256).map(|i| rgb(scale.eval_rational(i, 256))).collect()
 }
 
-/// Smallest and largest known value; `(0, 0)` where there is none.
-fn extent(values: &[f32]) -> (f32, f32) {
-    let known = values.iter().copied().filter(|v| v.is_finite());
-    let ends = known.fold(None, |ends: Option<(f32, f32)>, v| {
-        Some(ends.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
-    });
-    ends.unwrap_or_default()
+/// The heat map of a level as a view shows it; `None` where it is off or the trace has no such numbers.
+pub fn of_view(view: &ViewState, trace: &Trace, level: usize) -> Option<HeatMap> {
+    let (run, inside) = match view.show_clean {
+        true => (&trace.baseline, &trace.insight.clean),
+        false => (&trace.edited, &trace.insight.edited),
+    };
+    let heat = map::of_inside(view, trace, inside);
+    let heat = heat.or_else(|| map::of_run(view, trace, run, level))?;
+    let is_known = heat.values.iter().any(|value| value.is_finite());
+    is_known.then(|| HeatMap::new(heat, title(view, trace), view.reading.colours))
+}
+
+/// Why a picture of a complete trace has no heat map although its view asks for one.
+pub fn why_none(view: &ViewState, trace: &Trace) -> Option<String> {
+    let level = view.level.unwrap_or(trace.model.default_level);
+    let level = level.min(trace.model.n_layers);
+    if view.heat == HeatKind::Off || of_view(view, trace, level).is_some() {
+        return None;
+    }
+    let remedy = match view.heat {
+        HeatKind::Importance => {
+            "importance is the result of a sweep, which `patchglass sweep` writes as numbers"
+        }
+        HeatKind::Attention => "readout.attention asks for attention, and rollout for its map",
+        HeatKind::Attribution => "readout.attribution asks for it",
+        HeatKind::Divergence => "readout.divergence asks for it",
+        HeatKind::Word => "readout.words names a word, and readout.ranks asks for ranks",
+        _ => "the level was not read",
+    };
+    Some(format!(
+        "the picture has no heat map (view.heat), because this run has no such numbers: {remedy}"
+    ))
+}
+
+/// What the map is, with its unit.
+fn title(view: &ViewState, trace: &Trace) -> String {
+    let word = trace.words.first().map_or("", |word| word.word.as_str());
+    let best = if view.reading.over_levels {
+        ", best level"
+    } else {
+        ""
+    };
+    match (view.heat, view.reading.unit) {
+        (HeatKind::TopProbability, _) if view.reading.lens == LensKind::Cosine => {
+            "Cosine with the top word".to_owned()
+        }
+        (HeatKind::TopProbability, _) => "Probability of the top word".to_owned(),
+        (HeatKind::Entropy, _) => "Entropy (nats)".to_owned(),
+        (HeatKind::Norm, _) => "L2 norm of the residual".to_owned(),
+        (HeatKind::Word, WordUnit::Probability) => format!("Probability of {word:?}{best}"),
+        (HeatKind::Word, WordUnit::LogProbability) => format!("ln p of {word:?} (nats){best}"),
+        (HeatKind::Word, WordUnit::Rank) => format!("Rank of {word:?}{best}"),
+        (HeatKind::Change, _) => "Relative change against the clean run".to_owned(),
+        (HeatKind::Divergence, _) => "KL from the clean run (nats)".to_owned(),
+        (HeatKind::Attention, _) => "Share of attention".to_owned(),
+        (HeatKind::Attribution, _) => "Part of the logit".to_owned(),
+        (HeatKind::Importance, _) => "Importance".to_owned(),
+        (HeatKind::Off, _) => String::new(),
+    }
 }

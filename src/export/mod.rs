@@ -10,10 +10,12 @@ pub mod gif;
 pub mod heat;
 pub mod html;
 pub mod insight;
+pub mod map;
 mod marks;
 pub mod picture;
 pub mod python;
 pub mod result;
+pub mod scale;
 pub mod tensors;
 
 use crate::engine::trace::Trace;

@@ -46,21 +46,20 @@ impl View {
     /// As the session looks at the trace, with the level and its heat map.
     pub fn of(session: &Session, trace: &Trace, level: Option<usize>) -> Self {
         let view = &session.view;
-        let level = (level.or(view.level)).unwrap_or(trace.model.default_level);
-        let mut out = Self {
+        // The session may have been looked at with a deeper model.
+        let own = view.level.unwrap_or(trace.model.default_level);
+        let level = level.unwrap_or(own.min(trace.model.n_layers));
+        Self {
             level,
             clean: view.show_clean,
-            heat: None,
+            heat: heat::of_view(view, trace, level),
             opacity: view.opacity,
             words: view.show_words,
             grid: view.show_grid,
             interventions: session.experiment.active().cloned().collect(),
             selection: view.selection.clone(),
             question: session.experiment.prompt.clone(),
-        };
-        let readout = out.readout(trace);
-        out.heat = readout.and_then(|readout| heat::of_level(readout, trace, view.heat));
-        out
+        }
     }
 
     fn readout<'a>(&self, trace: &'a Trace) -> Option<&'a LevelReadout> {

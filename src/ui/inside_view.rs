@@ -2,10 +2,12 @@
 //! named. Pure; it draws nothing.
 
 use super::ViewCtx;
-use super::heat::{Heat, with_zero};
+use super::heat::Heat;
 use crate::engine::insight::{Attention, Attribution, Comparison, Inside};
 use crate::engine::trace::Trace;
-use crate::index::{PatchSet, QueryToken, choose};
+use crate::export::map;
+pub use crate::export::map::Marked;
+use crate::index::{PatchSet, QueryToken};
 use crate::session::HeatKind;
 use crate::spec::HeadMap;
 
@@ -57,60 +59,17 @@ fn newest<'a, T>(
 
 /// The heat map of attention or attribution; `None` for other kinds and where nothing was read.
 pub fn heat(ctx: &ViewCtx<'_>) -> Option<Heat> {
-    let view = &ctx.session.view;
-    let inside = &view.inside;
-    let (trace, values) = match view.heat {
-        HeatKind::Attention => {
-            let found = attention(ctx)?;
-            (found.trace, found.what.map(inside.attention))
-        }
-        HeatKind::Attribution => {
-            let found = attribution(ctx)?;
-            (found.trace, found.what.map(inside.attribution))
-        }
+    let trace = match ctx.session.view.heat {
+        HeatKind::Attention => attention(ctx)?.trace,
+        HeatKind::Attribution => attribution(ctx)?.trace,
         _ => return None,
     };
-    let patches = trace.layout.patches();
-    let values: Vec<f32> = patches
-        .map(|at| values.get(at).copied().unwrap_or(f32::NAN))
-        .collect();
-    let mut scale = values.clone();
-    if inside.without_sinks {
-        let marked = marked(ctx, trace);
-        for index in marked.all() {
-            scale[index] = f32::NAN;
-        }
-    }
-    let range = with_zero(&scale, 0.0);
-    Some(Heat::new(view.heat, values, range))
-}
-
-/// Patches that often draw attention for what they are rather than for what is in them.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Marked {
-    /// They stand out for nearly every token of the text.
-    pub sinks: Vec<usize>,
-    /// Their norm after the projector lies above the mean by two standard deviations.
-    pub high_norm: Vec<usize>,
-}
-
-impl Marked {
-    /// Both, perhaps twice.
-    pub fn all(&self) -> impl Iterator<Item = usize> + '_ {
-        self.sinks.iter().chain(&self.high_norm).copied()
-    }
+    map::of_inside(&ctx.session.view, trace, side(ctx, trace))
 }
 
 /// The marked patches of a trace, by row-major index.
 pub fn marked(ctx: &ViewCtx<'_>, trace: &Trace) -> Marked {
-    let grid = trace.model.grid;
-    let sinks = side(ctx, trace).attention.as_ref();
-    let embeddings = trace.baseline.levels.first().and_then(Option::as_ref);
-    let high = embeddings.map(|level| choose::registers(&level.norm, grid));
-    Marked {
-        sinks: sinks.map_or_else(Vec::new, |attention| attention.sinks.clone()),
-        high_norm: high.map_or_else(Vec::new, |set| set.indices(grid).unwrap_or_default()),
-    }
+    Marked::of(trace, side(ctx, trace))
 }
 
 /// Positions that the heads' numbers are about: the patches, or those that are selected.
