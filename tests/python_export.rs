@@ -73,7 +73,26 @@ fn sessions(folder: &Path) -> Vec<(&'static str, patchglass::session::Session)> 
         ],
         "decode": {"max_new_tokens": 8}
     }));
+    let edits = |level: usize| {
+        read(serde_json::json!({
+            "image": root.join("assets/demo/samples/desert.png"), "prompt": "Describe the image.",
+            "interventions": [
+                {"type": "swap", "patches": "r9c6-r20c18", "from": "r8c4", "layer": level,
+                 "image": root.join("assets/demo/samples/beach.png")},
+                {"type": "ablation", "patches": "r0c0-r1c23", "layer": level},
+                {"type": "steer", "tokens": "answer", "word": "banana", "strength": 0.4, "layer": 3},
+                {"type": "erase", "tokens": "image", "word": "camel", "layer": level,
+                 "vector": {"text": 4}},
+                {"type": "scale", "tokens": "patches:r5c5-r9c9", "by": 0.25, "layer": 2},
+                {"type": "steer", "tokens": "last", "word": "snake", "strength": -0.3, "layer": level,
+                 "vector": "embedding"}
+            ],
+            "decode": {"max_new_tokens": 20}
+        }))
+    };
     vec![
+        ("edits of the embeddings", edits(0)),
+        ("edits further up", edits(5)),
         ("demo", patchglass::session::Session::demo()),
         (
             "camel",
@@ -103,6 +122,21 @@ fn the_script_prints_the_answers_of_the_window() {
             assert!(printed.starts_with(&before), "{name}");
             let after = format!("after: {}\n", trace.edited.answer.text);
             assert_eq!(printed.contains(&after), trace.has_edits, "{name}");
+            // Ids alone would hide an edit that moves no word: probabilities are printed to three digits.
+            for (line, run) in [(1, &trace.baseline), (3, &trace.edited)] {
+                let Some(line) = printed.lines().nth(line) else {
+                    continue;
+                };
+                let probs = line.split_whitespace().map(|token| {
+                    let (_, p) = token.rsplit_once(':').unwrap();
+                    p.parse::<f32>().unwrap()
+                });
+                let probs: Vec<f32> = probs.collect();
+                assert_eq!(probs.len(), run.answer.probs.len());
+                for (here, ours) in probs.iter().zip(&run.answer.probs) {
+                    assert!((here - ours).abs() < 1.5e-3, "{name}: {here} {ours}");
+                }
+            }
         }
         if name == "camel" {
             let wrong = script.replacen("\"after\": [", "\"after\": [7, ", 1);

@@ -139,11 +139,13 @@ def main():
     def run(interventions, visual, n_new):
         """-> ids of the answer, their probabilities, residual stream of every level [n_layers + 1][n_prompt, d]"""
         KNOCKOUTS.clear()
-        changes, resid = {}, []
+        changes, edits, resid, first = {}, {}, [], [0]    # first: the position at which a pass begins
         for row in interventions:
             if row["type"] == "attention_knockout":
                 for block in row["blocks"]:
                     KNOCKOUTS.setdefault(block, []).append((token_set(row["queries"]), token_set(row["keys"]), row["heads"]))
+            elif row["type"] in ("steer", "erase", "scale"):
+                edits.setdefault(row["level"], []).append((token_set(row["tokens"]), row))
             else:
                 at = row["patches"]
                 changes.setdefault(row["level"], []).append((at, row))
@@ -151,20 +153,23 @@ def main():
         def before(level):
             def hook(module, inputs, named):
                 h = inputs[0] if inputs else named["hidden_states"]
-                if h.shape[1] != n_prompt:    # a generated token
-                    return None
-                if level in changes:
+                if level in changes and first[0] == 0:
                     h = h.clone()
                     clean = h[0, patches].clone()
                     for at, row in changes[level]:
                         h[0, [first_patch + p for p in at]] = change(row, at, clean, level)
-                resid.append(h[0].clone())
+                for positions, row in edits.get(level, []):      # generated tokens too
+                    at = [p - first[0] for p in positions(first[0] + h.shape[1]) if p >= first[0]]
+                    h = h.clone()
+                    h[0, at] = edited(row, h[0, at])
+                if first[0] == 0:
+                    resid.append(h[0].clone())
                 return ((h, *inputs[1:]), named) if inputs else (inputs, {**named, "hidden_states": h})
             return hook
 
         def after(module, inputs, out):
             h = out[0] if isinstance(out, tuple) else out
-            if h.shape[1] == n_prompt:
+            if first[0] == 0:
                 resid.append(h[0].clone())
 
         handles = [block.register_forward_pre_hook(before(i), with_kwargs=True) for i, block in enumerate(lm.layers)]
@@ -181,6 +186,7 @@ def main():
             if token in (eos if isinstance(eos, list) else [eos]):
                 break
             token = lm.embed_tokens(torch.tensor([[token]], device=args.device))
+            first[0] = n_prompt + len(answer) - 1
             step = head(lm(inputs_embeds=token, past_key_values=cache, use_cache=True).last_hidden_state[0, -1]).float()
         for handle in handles:
             handle.remove()
@@ -190,9 +196,50 @@ def main():
         """The rows that an intervention puts in the place of those of the patches `at`."""
         if row["type"] == "ablation":
             return replacement(row["with"], at, clean)
+        if row["type"] == "swap":
+            return row["rows"][row["from"]]
         raise ValueError(f"unknown intervention {row['type']}")
 
+    def edited(row, x):
+        """Rows made from themselves: a factor, a word's direction added or projected out."""
+        h = x.float()
+        if row["type"] == "scale":
+            h = h * row["by"]
+        else:
+            unit = row["direction"] / row["direction"].norm()
+            if row["type"] == "steer":
+                h = h + row["strength"] * h.norm(dim=-1, keepdim=True) * unit
+            else:
+                for _ in range(2):            # once more for what rounding left
+                    h = h - (h @ unit)[:, None] * unit
+        return h.to(x.dtype)
+
+    @torch.no_grad()
+    def word_vector(word, vector):
+        """What stands for a word: a row of the unembedding, of the embeddings, or what the model makes of it as text."""
+        pieces = tokenizer.encode(word, add_special_tokens=False).ids
+        token = next(t for t in pieces if tokenizer.id_to_token(t) != "▁")
+        if vector == "unembedding":
+            return head.weight[token].float() * lm.norm.weight.float()
+        if vector == "embedding":
+            return lm.embed_tokens.weight[token].float()
+        level, found = vector["text"], []
+        keep = lambda x: found.append(x[0, -1].float())
+        if level < len(lm.layers):
+            hook = lm.layers[level].register_forward_pre_hook(
+                lambda module, inputs, named: keep(inputs[0] if inputs else named["hidden_states"]), with_kwargs=True)
+        else:
+            hook = lm.layers[-1].register_forward_hook(
+                lambda module, inputs, out: keep(out[0] if isinstance(out, tuple) else out))
+        lm(inputs_embeds=lm.embed_tokens(torch.tensor([tokenizer.encode(word).ids], device=args.device)))
+        hook.remove()
+        return found[0]
+
     for row in INTERVENTIONS:                 # rows of another picture come from a run of their own
+        if "word" in row:
+            row["direction"] = word_vector(row["word"], row["vector"])
+        if row["type"] == "swap":
+            row["rows"] = run([], visual_tokens(row["image"]), 0)[2][row["level"]][patches]
         if isinstance(row.get("with"), dict) and "image" in row["with"]:
             row["with"]["rows"] = run([], visual_tokens(row["with"]["image"]), 0)[2][row["level"]][patches]
 

@@ -124,11 +124,43 @@ fn written(row: &Intervention, trace: &Trace) -> Result<Value> {
                 "heads": heads.resolve(trace.model.n_heads)?,
             }))
         }
-        other => Err(Error::input(format!(
-            "the script knows ablations and attention knockouts, not {}; switch this row off to export the rest",
+        Some("swap") => swap(row, trace.model.grid),
+        Some(kind @ ("steer" | "erase" | "scale")) => {
+            let mut written = json!({
+                "type": kind,
+                "tokens": tokens(&fields["tokens"], trace.model.grid)?,
+                "level": fields["layer"],
+            });
+            for name in ["word", "vector", "strength", "by"] {
+                if let Some(value) = fields.get(name) {
+                    written[name] = value.clone();
+                }
+            }
+            Ok(written)
+        }
+        other => Err(Error::internal(format!(
+            "the script knows no {}",
             other.unwrap_or_default()
         ))),
     }
+}
+
+/// A swap, with the other picture's patch of every place.
+fn swap(row: &Intervention, grid: PatchGrid) -> Result<Value> {
+    let Intervention::Swap(swap) = row else {
+        return Err(Error::internal("this is no swap"));
+    };
+    let from = swap.pairs(grid).into_iter().map(|(place, other)| {
+        let index = other.and_then(|other| grid.index(other));
+        index.ok_or_else(|| Error::input(format!("nothing of the other picture comes to {place}")))
+    });
+    Ok(json!({
+        "type": "swap",
+        "patches": swap.patches.indices(grid)?,
+        "from": from.collect::<Result<Vec<_>>>()?,
+        "image": absolute(&swap.image),
+        "level": swap.layer,
+    }))
 }
 
 /// What takes the place of ablated rows.
