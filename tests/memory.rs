@@ -19,7 +19,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use golden::Deaf;
-use patchglass::engine::memory::{MemoryNeed, Workload};
+use patchglass::engine::memory::{MemoryNeed, PlaceKind, Workload};
 use patchglass::engine::protocol::{DeviceChoice, Event, Monitor, RunId};
 use patchglass::engine::trace::{RunReadout, Trace};
 use patchglass::engine::{Engine, EngineOptions, Place};
@@ -40,7 +40,7 @@ fn need(n_tokens: usize, n_new: usize) -> MemoryNeed {
         stored_bytes: inventory.stored_bytes(),
         n_tokens,
         n_new,
-        is_card: false,
+        place: PlaceKind::Cpu,
     };
     MemoryNeed::of_checkpoint(&config, &inventory, &work)
 }

@@ -14,7 +14,7 @@ mod golden;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use patchglass::engine::memory::{MemoryNeed, Workload};
+use patchglass::engine::memory::{MemoryNeed, PlaceKind, Workload};
 use patchglass::engine::protocol::{DTypeChoice, DeviceChoice, RunId};
 use patchglass::engine::trace::{RunReadout, Trace};
 use patchglass::engine::{CacheFolder, Engine, EngineOptions, Named, checkpoint};
@@ -164,7 +164,7 @@ fn the_estimate_of_the_weights_is_exact() {
                 stored_bytes: if stored.dtypes == ["F32"] { 4 } else { 2 },
                 n_tokens: 100,
                 n_new: 0,
-                is_card: false,
+                place: PlaceKind::Cpu,
             };
             let need = MemoryNeed::of(&config, &work);
             let options = patchglass::model::LoadOptions {

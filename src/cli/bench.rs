@@ -35,6 +35,9 @@ pub struct BenchArgs {
     /// Times that each row is measured
     #[arg(long, default_value_t = 10)]
     repeats: usize,
+    /// Leave the sweep out, which takes longest
+    #[arg(long)]
+    no_sweep: bool,
     /// Also write the rows here
     #[arg(long)]
     json: Option<PathBuf>,
@@ -52,6 +55,9 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     report.push(Row::of("load", vec![load]));
     let mut bench = Bench::new(&mut engine, source, args.repeats);
     bench.measure(&mut report)?;
+    if !args.no_sweep {
+        bench.sweep(&mut report)?;
+    }
     report.device = engine.device_name();
     report.ceilings = Some(engine.ceilings()?);
     super::print(&report.text())?;

@@ -167,7 +167,7 @@ fn memory(
             stored_bytes: inventory.stored_bytes(),
             n_tokens: n_visual + QUESTION,
             n_new: ANSWER,
-            is_card: place.is_card,
+            place: place.kind,
         };
         let need = MemoryNeed::of_checkpoint(&d.config, inventory, &work);
         let verdict = match place.free {

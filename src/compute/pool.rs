@@ -121,7 +121,9 @@ impl Free {
             used,
         });
         let mut kept = self.pooled.fetch_add(size, Ordering::Relaxed) + size;
-        while kept > KEPT {
+        // Runs of a large model come and go by the gigabyte.
+        let most = KEPT.max(self.in_use.load(Ordering::Relaxed) / 3);
+        while kept > most {
             let Some(oldest) = take_oldest(&mut by_size) else {
                 break;
             };

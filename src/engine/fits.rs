@@ -25,7 +25,7 @@ pub fn fits(config: &Path) -> Result<Vec<String>> {
 }
 
 fn line(config: &Config, place: &Place) -> String {
-    let float = match place.is_card {
+    let float = match place.kind.is_card() {
         true => ("f16", DTypeChoice::F16),
         false => ("f32", DTypeChoice::F32),
     };
@@ -40,7 +40,7 @@ fn line(config: &Config, place: &Place) -> String {
             stored_bytes: 2,
             n_tokens: config.n_visual_tokens() + TEXT,
             n_new: ANSWER,
-            is_card: place.is_card,
+            place: place.kind,
         };
         let need = MemoryNeed::of(config, &work).total();
         let verdict = match place.free {

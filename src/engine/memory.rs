@@ -6,6 +6,7 @@ use candle_core::quantized::GgmlDType;
 use crate::model::Inventory;
 use crate::model::config::{Config, TextConfig};
 use crate::model::numbers::{self, Maps, Numbers};
+use crate::tensor::Device;
 
 /// What the memory depends on besides the model.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,8 +18,39 @@ pub struct Workload {
     pub n_tokens: usize,
     /// Tokens of an answer.
     pub n_new: usize,
-    /// Whether it runs on a card, which needs room for its driver and for whole attention scores.
-    pub is_card: bool,
+    pub place: PlaceKind,
+}
+
+/// What a device is, as far as memory is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceKind {
+    Cpu,
+    /// Through CUDA or Metal: room for a driver and for whole attention scores.
+    Card,
+    /// Through wgpu: activations are f32, and weights are never made float again.
+    Wgpu,
+}
+
+impl PlaceKind {
+    pub fn of(device: &Device) -> Self {
+        match device {
+            Device::Cpu => Self::Cpu,
+            Device::Cuda(_) | Device::Metal(_) => Self::Card,
+            Device::Wgpu(_) => Self::Wgpu,
+        }
+    }
+
+    pub fn is_card(self) -> bool {
+        self != Self::Cpu
+    }
+
+    /// Bytes of a number of the residual stream, of keys and of values.
+    fn activation_bytes(self, numbers: Numbers) -> usize {
+        match self {
+            Self::Cpu | Self::Card => numbers.float.size_in_bytes(),
+            Self::Wgpu => size_of::<f32>(),
+        }
+    }
 }
 
 /// An estimate, in bytes.
@@ -41,7 +73,7 @@ pub struct MemoryNeed {
 
 /// Logits that the lens holds at once: two chunks, of this many bytes at most.
 const LOGITS: u64 = 80 << 20;
-/// What a CUDA driver, its kernels and cuBLAS take.
+/// What a CUDA driver, its kernels and cuBLAS take; through wgpu the driver and what is kept for reuse.
 const DRIVER: u64 = 600 << 20;
 
 impl MemoryNeed {
@@ -104,7 +136,7 @@ fn maps(text: &TextConfig, work: &Workload) -> (u64, u64) {
         let n = n_out * n_in;
         match work.numbers.maps.type_for(n_in, is_unembedding) {
             // A card makes the unembedding float once.
-            Some(dtype) if !(is_unembedding && work.is_card) => numbers::n_bytes(n, dtype),
+            Some(dtype) if !(is_unembedding && work.place.is_card()) => numbers::n_bytes(n, dtype),
             _ => (n * float) as u64,
         }
     };
@@ -166,7 +198,7 @@ fn kept_run(text: &TextConfig, work: &Workload) -> u64 {
     let n_layers = text.num_hidden_layers;
     let resid = (n_layers + 1) * work.n_tokens * text.hidden_size;
     let kv = 2 * n_layers * (work.n_tokens + work.n_new) * text.num_key_value_heads * text.head_dim;
-    ((resid + kv) * work.numbers.float.size_in_bytes()) as u64
+    ((resid + kv) * work.place.activation_bytes(work.numbers)) as u64
 }
 
 fn scratch(text: &TextConfig, work: &Workload) -> u64 {
@@ -174,11 +206,13 @@ fn scratch(text: &TextConfig, work: &Workload) -> u64 {
     let (n, d) = (work.n_tokens as u64, text.hidden_size as u64);
     let [(q, _), (kv, _), ..] = block_maps(text);
     let of_row = (q + 2 * kv + 3 * text.intermediate_size) as u64 + 4 * d;
-    let activations = n * of_row * float;
+    let activations = n * of_row * work.place.activation_bytes(work.numbers) as u64;
     // The lens reads after the pass, so the two do not add up.
     let logits = 2 * LOGITS.min(n * text.vocab_size as u64 * size_of::<f32>() as u64);
-    if !work.is_card {
-        return activations.max(logits);
+    match work.place {
+        PlaceKind::Cpu => return activations.max(logits),
+        PlaceKind::Wgpu => return activations.max(logits) + DRIVER,
+        PlaceKind::Card => {}
     }
     let scores = 2 * text.num_attention_heads as u64 * n * n * float;
     let is_quantised = !matches!(work.numbers.maps, Maps::Float);
@@ -204,21 +238,21 @@ mod tests {
         "vision_config": {"model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096,
             "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 336, "patch_size": 14}}"#;
 
-    fn of_7b(numbers: Numbers, is_card: bool) -> MemoryNeed {
+    fn of_7b(numbers: Numbers, place: PlaceKind) -> MemoryNeed {
         let config = Config::from_json(LLAVA_7B, "config.json").unwrap();
         let work = Workload {
             numbers,
             stored_bytes: 2,
             n_tokens: 600,
             n_new: 32,
-            is_card,
+            place,
         };
         MemoryNeed::of(&config, &work)
     }
 
     fn card(maps: Maps) -> MemoryNeed {
         let float = DType::F16;
-        of_7b(Numbers { float, maps }, true)
+        of_7b(Numbers { float, maps }, PlaceKind::Card)
     }
 
     #[test]
@@ -249,12 +283,24 @@ mod tests {
     }
 
     #[test]
+    fn a_card_of_8_gb_holds_4_bits_through_wgpu() {
+        let (float, maps) = (DType::F16, Maps::Q4K);
+        let need = of_7b(Numbers { float, maps }, PlaceKind::Wgpu);
+        // The streams, the keys and the values are f32 there.
+        assert_eq!(need.clean_run, 2 * card(maps).clean_run);
+        assert!(need.total() < 8_000_000_000, "{}", need.total());
+    }
+
+    #[test]
     fn the_cpu_computes_in_f32_and_needs_no_driver() {
-        let q8 = |is_card, float| {
+        let q8 = |place, float| {
             let maps = Maps::Q8_0;
-            of_7b(Numbers { float, maps }, is_card)
+            of_7b(Numbers { float, maps }, place)
         };
-        let (cpu, card) = (q8(false, DType::F32), q8(true, DType::F16));
+        let (cpu, card) = (
+            q8(PlaceKind::Cpu, DType::F32),
+            q8(PlaceKind::Card, DType::F16),
+        );
         // But a card makes the unembedding float.
         let unembedding = 32064 * 4096;
         let more = 2 * unembedding as u64 - numbers::n_bytes(unembedding, GgmlDType::Q8_0);

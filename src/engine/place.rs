@@ -4,6 +4,7 @@ use crate::tensor::Device;
 
 use super::device;
 use super::free_memory::free_memory;
+use super::memory::PlaceKind;
 use super::protocol::{DTypeChoice, DeviceChoice};
 use crate::error::Result;
 use crate::model::numbers::Numbers;
@@ -11,11 +12,11 @@ use crate::model::numbers::Numbers;
 /// A device, as far as memory is concerned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// `CPU`, `CUDA 0`, `Metal`.
+    /// `CPU`, `CUDA 0`, `Metal`, or the name of a card that wgpu reaches.
     pub name: String,
     /// Bytes; `None` where the system does not say.
     pub free: Option<u64>,
-    pub is_card: bool,
+    pub kind: PlaceKind,
 }
 
 impl Place {
@@ -36,12 +37,12 @@ impl Place {
         Self {
             name: crate::model::device_name(device),
             free: free_memory(device),
-            is_card: !device.is_cpu(),
+            kind: PlaceKind::of(device),
         }
     }
 
     /// What a model is computed with here.
     pub fn numbers(&self, dtype: Option<DTypeChoice>) -> Numbers {
-        device::numbers(dtype, !self.is_card)
+        device::numbers(dtype, !self.kind.is_card())
     }
 }

@@ -59,6 +59,8 @@ impl Report {
 
     pub fn push(&mut self, row: Row) {
         if !row.times.is_empty() {
+            // The table comes at the end; whoever waits sees what is measured.
+            eprintln!("{} {:.1} ms", row.name, row.quantile(0.5));
             self.rows.push(row);
         }
     }

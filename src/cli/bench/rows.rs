@@ -35,6 +35,7 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Everything but the sweep.
     pub fn measure(&mut self, report: &mut Report) -> Result<()> {
         let first = self.run(&session(&self.source, 0))?.1;
         report.n_prompt = first.layout.n_prompt;
@@ -57,7 +58,7 @@ impl<'a> Bench<'a> {
         self.new_question(report)?;
         self.decode(report)?;
         report.memory = self.engine.memory_used();
-        self.sweep(report)
+        Ok(())
     }
 
     /// One request; its milliseconds until the first words on screen and in all.
@@ -184,7 +185,7 @@ impl<'a> Bench<'a> {
     }
 
     /// The importance of every patch for the first token of the answer. A slow device does it once.
-    fn sweep(&mut self, report: &mut Report) -> Result<()> {
+    pub fn sweep(&mut self, report: &mut Report) -> Result<()> {
         let mut session = session(&self.source, 0);
         session.experiment.decode.max_new_tokens = 1;
         self.run(&session)?;

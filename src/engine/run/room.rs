@@ -7,7 +7,7 @@ use crate::tensor::Device;
 
 use super::super::device;
 use super::super::job::{Job, Which};
-use super::super::memory::{MemoryNeed, Workload};
+use super::super::memory::{MemoryNeed, PlaceKind, Workload};
 use super::super::protocol::{DTypeChoice, Monitor, RunSpec};
 use super::super::trace::{Caches, Trace};
 use super::{Engine, EngineOptions};
@@ -109,7 +109,7 @@ impl Engine {
             stored_bytes: inventory.map_or(4, Inventory::stored_bytes),
             n_tokens,
             n_new,
-            is_card: !self.device.is_cpu(),
+            place: PlaceKind::of(&self.device),
         };
         match inventory {
             Some(inventory) => MemoryNeed::of_checkpoint(config, inventory, &work),
