@@ -2,6 +2,7 @@
 
 use crate::tensor::{DType, Tensor};
 
+use super::job::Which;
 use super::run::Engine;
 use super::state::RunState;
 use crate::error::{Error, Result};
@@ -18,6 +19,11 @@ impl Engine {
     }
 
     pub(super) fn last_parts(&mut self) -> Result<Parts<'_>> {
+        let which = match self.edited {
+            Some(_) => Which::Edited,
+            None => Which::Clean,
+        };
+        self.bring(which)?;
         let none = || Error::internal("there is no run to dump");
         let (_, model) = self.model.as_ref().ok_or_else(none)?;
         let picture = self.picture.as_ref().ok_or_else(none)?;

@@ -11,13 +11,14 @@ mod read;
 mod room;
 mod sweep;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::tensor::Device;
 
 use super::budget::Budget;
-use super::checkpoint::{CacheFolder, checkpoint};
+use super::checkpoint::{CacheFolder, checkpoint, stamps};
 use super::device;
 use super::job::{Job, Which, ms};
 use super::kept::{Kept, Prefix};
@@ -64,6 +65,8 @@ pub struct Engine {
     pub(super) whole_runs: bool,
     batch_rows: Option<usize>,
     pub(super) model: Option<(ModelSource, Arc<Llava>)>,
+    /// Of the files of that model when it was loaded.
+    stamps: Vec<(PathBuf, FileStamp)>,
     /// Of the files of that model, where it comes from files.
     pub(super) inventory: Option<Inventory>,
     pub(super) picture: Option<EncodedPicture>,
@@ -95,6 +98,7 @@ impl Engine {
             batch_rows: options.batch_rows,
             options,
             model: None,
+            stamps: Vec::new(),
             inventory: None,
             picture: None,
             n_pictures: 0,
@@ -115,10 +119,9 @@ impl Engine {
         source: &ModelSource,
         progress: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<Arc<Llava>> {
-        if let Some((loaded, model)) = &self.model
-            && loaded == source
-        {
-            return Ok(model.clone());
+        let now = stamps(source);
+        if let Some(model) = self.loaded_as(source, &now) {
+            return Ok(model);
         }
         let checkpoint = checkpoint(source)?;
         // What cannot be loaded leaves alone what is there.
@@ -138,6 +141,7 @@ impl Engine {
         let mut progress = |fraction| progress(fraction);
         let model = Arc::new(Llava::open(&checkpoint, &options, &mut progress)?);
         self.model = Some((source.clone(), model.clone()));
+        self.stamps = now;
         self.inventory = Some(inventory);
         Ok(model)
     }
@@ -178,10 +182,8 @@ impl Engine {
         let started = Instant::now();
         let mut timing = Timing::default();
         self.prepare_device(spec.id, monitor)?;
-        let is_loaded = self
-            .model
-            .as_ref()
-            .is_some_and(|(source, _)| *source == spec.experiment.model);
+        let source = &spec.experiment.model;
+        let is_loaded = self.loaded_as(source, &stamps(source)).is_some();
         let model = self.model(&spec.experiment.model, &mut |fraction| {
             monitor.emit(Event::Progress {
                 id: spec.id,

@@ -323,6 +323,11 @@ impl RunState {
     pub fn patch_rows(&self, level: usize) -> Result<Tensor> {
         let layout = &self.prompt.layout;
         let rows = self.resid[level].narrow(0, layout.patches().start, layout.grid.len())?;
+        self.at_home(&rows)
+    }
+
+    /// The same on the model's device.
+    pub fn at_home(&self, rows: &Tensor) -> Result<Tensor> {
         Ok(rows.to_device(&self.home)?)
     }
 

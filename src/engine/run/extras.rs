@@ -82,9 +82,6 @@ impl Engine {
         }
         let mut left = self.unread_extras(job);
         let n = left.len();
-        if n > 0 {
-            self.fetch_clean()?;
-        }
         while !left.is_empty() {
             if monitor.cancelled() {
                 return Err(Error::Cancelled);
@@ -202,6 +199,7 @@ impl Engine {
         monitor: &mut dyn Monitor,
     ) -> Result<()> {
         if self.kept(Which::Edited)?.state.floors.is_none() {
+            self.bring(Which::Clean)?;
             let floors = self.measure_noise(job, monitor)?;
             self.kept(Which::Edited)?.state.floors = Some(floors);
         }
@@ -303,9 +301,10 @@ impl RunState {
         let layout = &self.prompt.layout;
         let (patches, n) = (layout.patches(), layout.n_prompt);
         let stream = &self.resid[level];
+        // They are few; the run may have been set aside.
         let mut rows = vec![
-            stream.narrow(0, 0, patches.start)?,
-            stream.narrow(0, patches.end, n - patches.end)?,
+            self.at_home(&stream.narrow(0, 0, patches.start)?)?,
+            self.at_home(&stream.narrow(0, patches.end, n - patches.end)?)?,
         ];
         rows.retain(|x| x.dims()[0] > 0);
         rows.extend(self.answer_resid.iter().map(|token| token[level].clone()));

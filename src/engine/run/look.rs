@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::job::Job;
+use super::super::job::{Job, Which};
 use super::super::protocol::{Monitor, Stage};
 use super::super::state::Watch;
 use super::Engine;
@@ -11,21 +11,23 @@ use crate::error::Result;
 impl Engine {
     /// Compares the answers, once both are there.
     pub(super) fn compare(&mut self, job: &Job<'_>, monitor: &mut dyn Monitor) -> Result<()> {
-        let (Some(clean), Some(edited), true) = (&self.clean, &mut self.edited, job.has_edits)
-        else {
+        let is_there = (self.edited.as_ref()).is_none_or(|kept| kept.state.comparison.is_some());
+        if !job.has_edits || is_there {
+            return Ok(());
+        }
+        self.bring(Which::Edited)?;
+        let (Some(clean), Some(edited)) = (&self.clean, &mut self.edited) else {
             return Ok(());
         };
-        if edited.state.comparison.is_none() {
-            let watch = Watch {
-                id: job.spec.id,
-                stage: Stage::Answer,
-                monitor,
-            };
-            let found = edited
-                .state
-                .compare_with(&job.model, &clean.state, &watch)?;
-            edited.state.comparison = Some(Arc::new(found));
-        }
+        let watch = Watch {
+            id: job.spec.id,
+            stage: Stage::Answer,
+            monitor,
+        };
+        let found = edited
+            .state
+            .compare_with(&job.model, &clean.state, &watch)?;
+        edited.state.comparison = Some(Arc::new(found));
         Ok(())
     }
 
@@ -36,8 +38,8 @@ impl Engine {
             return Ok(());
         }
         let answer = self.clean_answer();
-        self.fetch_clean()?;
         for &which in job.runs() {
+            self.bring(which)?;
             let mut watch = Watch {
                 id: job.spec.id,
                 stage: Stage::Inside,

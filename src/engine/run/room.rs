@@ -1,6 +1,7 @@
 //! What a request needs beside what may be taken, and what is let go of where the clean and the edited run do not fit
 //! side by side: then every run is computed whole, and the clean one waits in the machine's memory while another is made.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::tensor::Device;
@@ -8,14 +9,16 @@ use crate::tensor::Device;
 use super::super::device;
 use super::super::job::{Job, Which};
 use super::super::memory::{MemoryNeed, PlaceKind, Workload};
+use super::super::picture::FileStamp;
 use super::super::protocol::{DTypeChoice, Monitor, RunSpec};
+use super::super::sweep::Sweep;
 use super::super::trace::{Caches, Trace};
 use super::{Engine, EngineOptions};
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::numbers::Numbers;
 use crate::model::{Description, Inventory, Llava, Prompt};
-use crate::spec::Experiment;
+use crate::spec::{Experiment, ModelSource, SweepSpec};
 
 /// Positions that an answer can take: as many as are asked for, at most those that the model has after the prompt.
 pub(super) fn n_new(model: &Llava, prompt: &Prompt, experiment: &Experiment) -> usize {
@@ -31,10 +34,34 @@ impl Engine {
     /// # Errors
     /// Bad input, a failing device, too little memory, the monitor's wish to stop. What is kept stays usable.
     pub fn run(&mut self, spec: &RunSpec, monitor: &mut dyn Monitor) -> Result<Arc<Trace>> {
+        self.with_room(spec, &mut |engine| engine.run_once(spec, monitor))
+    }
+
+    /// Carries out a sweep over the clean run of a request to the end, and gives what it found. The request's
+    /// interventions are checked but not applied. Room is made as for [`Engine::run`].
+    ///
+    /// # Errors
+    /// Bad input, a failing device, too little memory, the monitor's wish to stop; what is done by then is kept for the
+    /// next request.
+    pub fn sweep(
+        &mut self,
+        spec: &RunSpec,
+        sweep: &SweepSpec,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Arc<Sweep>> {
+        self.with_room(spec, &mut |engine| engine.sweep_once(spec, sweep, monitor))
+    }
+
+    /// Tries something on the device that is asked for; once more with one run at a time where there is no room for two.
+    fn with_room<T>(
+        &mut self,
+        spec: &RunSpec,
+        attempt: &mut dyn FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         if spec.on_cpu && !self.device.is_cpu() {
             self.move_to_cpu()?;
         }
-        let outcome = self.run_once(spec, monitor);
+        let outcome = attempt(self);
         let Err(Error::OutOfMemory { .. }) = outcome else {
             return outcome;
         };
@@ -43,17 +70,16 @@ impl Engine {
             return outcome;
         }
         self.is_short = true;
-        let again = self.run_once(spec, monitor);
+        let again = attempt(self);
         if matches!(again, Err(Error::OutOfMemory { .. })) {
             self.let_go();
         }
         again
     }
 
-    /// Lets everything go that a run can make again.
+    /// Lets everything go that a run can make again. What sweeps have found takes no memory of the device.
     fn let_go(&mut self) {
         (self.prefix, self.clean, self.edited) = (None, None, None);
-        self.sweeps.clear();
         // What the device still owes it may fail to do; the next request tells.
         let _ = self.device.synchronize();
     }
@@ -68,6 +94,17 @@ impl Engine {
             ..self.options.clone()
         })?;
         Ok(())
+    }
+
+    /// The model that is loaded, if it is this one and its files are as they were; files that are gone leave it usable.
+    pub(super) fn loaded_as(
+        &self,
+        source: &ModelSource,
+        now: &[(PathBuf, FileStamp)],
+    ) -> Option<Arc<Llava>> {
+        let (loaded, model) = self.model.as_ref()?;
+        let is_same = loaded == source && (now.is_empty() || *now == self.stamps);
+        is_same.then(|| model.clone())
     }
 
     /// Refuses a checkpoint that the budget has no room for.
@@ -137,13 +174,30 @@ impl Engine {
         self.kept(Which::Clean)?.state.move_to(&Device::Cpu)
     }
 
-    /// Brings the clean run back, for what goes on from it.
-    pub(super) fn fetch_clean(&mut self) -> Result<()> {
-        let device = self.device.clone();
-        match &mut self.clean {
-            Some(kept) => kept.state.move_to(&device),
+    /// Brings a run back, for what goes on from it; where only one is kept the other moves out of its way.
+    pub(in crate::engine) fn bring(&mut self, which: Which) -> Result<()> {
+        let (wanted, other) = match which {
+            Which::Clean => (&mut self.clean, &mut self.edited),
+            Which::Edited => (&mut self.edited, &mut self.clean),
+        };
+        if let (Some(other), true) = (other, self.keeps_one) {
+            other.state.move_to(&Device::Cpu)?;
+        }
+        match wanted {
+            Some(kept) => kept.state.move_to(&self.device),
             None => Ok(()),
         }
+    }
+
+    /// Before a third run is made where only one is kept: both others move out of its way. What they have left to do
+    /// brings them back.
+    pub(super) fn set_both_aside(&mut self) -> Result<()> {
+        if self.keeps_one {
+            for kept in [&mut self.clean, &mut self.edited].into_iter().flatten() {
+                kept.state.move_to(&Device::Cpu)?;
+            }
+        }
+        Ok(())
     }
 
     /// What is kept now.

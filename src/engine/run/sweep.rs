@@ -29,12 +29,8 @@ pub(in crate::engine) struct KeptSweep {
 }
 
 impl Engine {
-    /// Carries out a sweep over the clean run of a request to the end, and gives what it found. The request's
-    /// interventions are checked but not applied.
-    ///
-    /// # Errors
-    /// Bad input, a failing device, the monitor's wish to stop; what is done by then is kept for the next request.
-    pub fn sweep(
+    /// One attempt at a sweep.
+    pub(super) fn sweep_once(
         &mut self,
         spec: &RunSpec,
         sweep: &SweepSpec,
@@ -43,7 +39,11 @@ impl Engine {
         let mut job = self.prepare(spec, monitor)?;
         let all = units(&sweep.over, &job.model.facts)?;
         self.ensure_clean(&mut job, &mut WithoutTraces(monitor))?;
-        self.fetch_clean()?;
+        if self.keeps_one {
+            // The sweep goes on from the clean run and needs the room beside it.
+            self.edited = None;
+        }
+        self.bring(Which::Clean)?;
         self.answer_up_to(&job, sweep.token, monitor)?;
         let mut watch = Watch {
             id: spec.id,

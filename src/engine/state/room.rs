@@ -16,8 +16,9 @@ impl RunState {
         let moved = |x: &Tensor| x.force_contiguous()?.to_device(device);
         let resid = self.resid.iter().map(moved);
         self.resid = resid.collect::<crate::tensor::Result<_>>()?;
-        self.prompt_cache = self.prompt_cache.map(&moved)?;
         self.cache = self.cache.map(&moved)?;
+        // A part of it, not a copy beside it.
+        self.prompt_cache = self.cache.first(self.prompt.layout.n_prompt)?;
         Ok(())
     }
 
