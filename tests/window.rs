@@ -281,6 +281,27 @@ fn a_row_is_edited_in_its_form() {
 }
 
 #[test]
+fn the_picture_is_cut_or_padded() {
+    let (mut harness, seen) = app();
+    harness.get_by_label("Answer of at most 32 tokens").click();
+    harness.run_steps(20);
+    assert!(
+        harness
+            .query_by_label("What the model sees: 336 × 336 px, all of it")
+            .is_some()
+    );
+    support::gallery::save(&mut harness, "crop");
+    harness.get_by_label("Padded").click();
+    settle(&mut harness);
+    let asked = seen.lock().unwrap().last().unwrap().experiment.crop;
+    assert_eq!(asked, patchglass::spec::Crop::Pad);
+    harness.get_by_label("Undo").click();
+    settle(&mut harness);
+    let now = harness.state().session().experiment.crop;
+    assert_eq!(now, patchglass::spec::Crop::Center);
+}
+
+#[test]
 fn dragging_a_number_is_one_undo_step() {
     let (mut harness, _) = app_with(support::gallery::full());
     let steps = harness.state().session().history.clone();

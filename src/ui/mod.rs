@@ -12,6 +12,7 @@ pub mod attribution_panel;
 mod candidates;
 pub mod compare;
 mod control_view;
+mod crop_row;
 pub mod difference_panel;
 pub mod draft;
 mod edit_form;

@@ -1,14 +1,15 @@
-//! The question, and under a disclosure the start of the answer, its length and the template.
+//! The question, and under a disclosure the start of the answer, its length, the template, and how the picture is cut.
 //!
 //! What is being typed is scratch; Enter or leaving the field makes it a command.
 
 use egui::{RichText, Ui};
 
-use super::ViewCtx;
 use super::draft::{Draft, Field, Gesture};
 use super::theme::GRID;
+use super::{ViewCtx, crop_row};
 use crate::error::{Error, Result};
 use crate::session::Command;
+use crate::spec::Crop;
 
 /// Longer answers are refused; the demo's are about 12 tokens.
 const MAX_NEW_TOKENS: usize = 512;
@@ -53,9 +54,15 @@ impl QuestionPanel {
         } else {
             ""
         };
+        // Said where it matters: of a square picture everything is seen either way.
+        let picture = match ctx.trace.or(ctx.previous).map(|t| t.picture.original_size) {
+            Some((w, h)) if w != h && experiment.crop == Crop::Center => ", picture cut",
+            Some((w, h)) if w != h => ", picture padded",
+            _ => "",
+        };
         match experiment.decode.max_new_tokens {
-            0 => format!("No answer{template}"),
-            n => format!("Answer of at most {n} tokens{start}{template}"),
+            0 => format!("No answer{template}{picture}"),
+            n => format!("Answer of at most {n} tokens{start}{template}{picture}"),
         }
     }
 
@@ -84,6 +91,9 @@ impl QuestionPanel {
                 ui.end_row();
                 ui.label(RichText::new("Template").small());
                 self.template(ctx, ui);
+                ui.end_row();
+                ui.label(RichText::new("Picture").small());
+                crop_row::show(ctx, ui);
                 ui.end_row();
             });
     }

@@ -50,6 +50,17 @@ pub fn draw_all() {
     }
 }
 
+/// One picture more of a window, to be looked at.
+pub fn save(harness: &mut App, name: &str) {
+    if super::adapter::is_skipped() {
+        return;
+    }
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("../window");
+    std::fs::create_dir_all(&folder).unwrap();
+    let image = harness.render().unwrap();
+    image.save(folder.join(format!("{name}.png"))).unwrap();
+}
+
 fn state_of(state: &str, size: [f32; 2], theme: egui::Theme) -> App {
     let sweeps = ["sweep", "curve", "heads", "sweeping"];
     let mut session = if matches!(state, "first" | "loading") || sweeps.contains(&state) {
