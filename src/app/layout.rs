@@ -106,7 +106,15 @@ impl PatchglassApp {
         help::window(ui.ctx(), &mut panels.show_keys);
         about::window(ui.ctx(), &mut panels.show_about);
         let (models, show) = (&mut panels.models, &mut panels.show_models);
-        models.ui(ui.ctx(), theme, &self.models.state, show, actions);
+        let recent: Vec<&str> = self
+            .memory
+            .recent
+            .models
+            .iter()
+            .map(String::as_str)
+            .collect();
+        let known = (&self.models.state, recent.as_slice());
+        models.ui(ui.ctx(), theme, known, show, actions);
         let tasks = self.runs.tasks();
         let verifying = verify_window::Verifying {
             found: tasks.found(),

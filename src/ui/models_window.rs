@@ -10,6 +10,9 @@ use crate::engine::budget::size;
 use crate::hub::Listing;
 use crate::spec::ModelSource;
 
+/// Letters of a recent model's path.
+const SHOWN: usize = 60;
+
 /// How far a model of the hub is.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub enum HubState {
@@ -45,7 +48,7 @@ impl ModelsWindow {
         &mut self,
         ctx: &egui::Context,
         theme: &Theme,
-        hub: &HubState,
+        (hub, recent): (&HubState, &[&str]),
         open: &mut bool,
         actions: &Actions,
     ) {
@@ -56,31 +59,14 @@ impl ModelsWindow {
             .default_width(520.0)
             .pivot(egui::Align2::CENTER_CENTER)
             .default_pos(ctx.content_rect().center())
-            .show(ctx, |ui| self.contents(ui, theme, hub, actions));
+            .show(ctx, |ui| {
+                on_this_machine(ui, theme, recent, actions);
+                ui.add_space(3.0 * GRID);
+                self.contents(ui, theme, hub, actions);
+            });
     }
 
     fn contents(&mut self, ui: &mut Ui, theme: &Theme, hub: &HubState, actions: &Actions) {
-        ui.label(RichText::new("On this machine").strong());
-        ui.horizontal(|ui| {
-            let demo = ui.button("Demo model");
-            if demo
-                .on_hover_text("The small model inside Patchglass")
-                .clicked()
-            {
-                actions.send(Action::UseModel(ModelSource::Demo));
-            }
-            let folder = ui.button("Choose folder…");
-            let tip = "A folder with a LLaVA-1.5 model in Hugging Face form";
-            if folder.on_hover_text(tip).clicked() {
-                actions.send(Action::OpenModel);
-            }
-            let path = ui.button("Type a path…");
-            let tip = "A folder, or a .gguf file with its mmproj file beside it";
-            if path.on_hover_text(tip).clicked() {
-                actions.send(Action::OpenPath);
-            }
-        });
-        ui.add_space(3.0 * GRID);
         ui.label(RichText::new("From the Hugging Face hub").strong());
         let text = "Nothing is downloaded before you ask for it; first its size is told. Files go into the cache that other \
                     tools share.";
@@ -106,6 +92,47 @@ impl ModelsWindow {
         });
         ui.add_space(GRID);
         state(ui, theme, hub, actions);
+    }
+}
+
+/// The demo, files, and the models that were used last, the newest first.
+fn on_this_machine(ui: &mut Ui, theme: &Theme, recent: &[&str], actions: &Actions) {
+    ui.label(RichText::new("On this machine").strong());
+    ui.horizontal(|ui| {
+        let demo = ui.button("Demo model");
+        if demo
+            .on_hover_text("The small model inside Patchglass")
+            .clicked()
+        {
+            actions.send(Action::UseModel(ModelSource::Demo));
+        }
+        let folder = ui.button("Choose folder…");
+        let tip = "A folder with a LLaVA-1.5 model in Hugging Face form";
+        if folder.on_hover_text(tip).clicked() {
+            actions.send(Action::OpenModel);
+        }
+        let path = ui.button("Type a path…");
+        let tip = "A folder, or a .gguf file with its mmproj file beside it";
+        if path.on_hover_text(tip).clicked() {
+            actions.send(Action::OpenPath);
+        }
+    });
+    for text in recent {
+        // The end of a path tells models apart.
+        let label = match text.chars().count() {
+            n if n > SHOWN => {
+                let end: String = text.chars().skip(n - SHOWN).collect();
+                format!("…{end}")
+            }
+            _ => (*text).to_owned(),
+        };
+        ui.horizontal(|ui| {
+            ui.label(RichText::new("recent").small().color(theme.text_weak));
+            let link = ui.link(label).on_hover_text(format!("Use {text}"));
+            if link.clicked() {
+                actions.send(Action::OpenTyped((*text).to_owned()));
+            }
+        });
     }
 }
 

@@ -242,6 +242,38 @@ fn a_lost_session_is_offered_and_brought_back() {
 }
 
 #[test]
+fn the_models_window_has_the_models_that_were_used_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("my-llava");
+    std::fs::create_dir(&model).unwrap();
+    let folders = Folders::at(dir.path());
+    let (mut harness, seen) = open_in(
+        Session::demo(),
+        [1280.0, 800.0],
+        egui::Theme::Light,
+        folders,
+    );
+    settle(&mut harness);
+    let source = patchglass::spec::ModelSource::Folder(model.clone());
+    harness.state().send(Command::SetModel(source.clone()));
+    settle(&mut harness);
+    harness
+        .state()
+        .send(Command::SetModel(patchglass::spec::ModelSource::Demo));
+    settle(&mut harness);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::M);
+    harness.run_steps(3);
+    super::support::gallery::save(&mut harness, "models");
+    harness.get_by_label_contains("my-llava").click();
+    harness.run_steps(2);
+    settle(&mut harness);
+    assert_eq!(
+        seen.lock().unwrap().last().unwrap().experiment.model,
+        source
+    );
+}
+
+#[test]
 fn a_presentation_shows_no_controls() {
     let (mut harness, _) = app();
     harness.key_press(Key::F5);
