@@ -63,7 +63,7 @@ impl Engine {
     }
 
     fn one_control(
-        &mut self,
+        &self,
         job: &Job<'_>,
         experiment: Experiment,
         monitor: &mut dyn Monitor,
