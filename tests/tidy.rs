@@ -83,6 +83,7 @@ const WORDS: &[(&str, &[&str])] = &[
     (
         "unsafe {",
         &[
+            "compute/device.rs",
             "model/ops/",
             "model/weights/hugging_face.rs",
             "model/gguf/file.rs",

@@ -44,7 +44,7 @@ pub fn cosine_level(
     let mut out = LevelReadout::default();
     let mut start = 0;
     while start < n {
-        let rows = chunk_rows(n, llama.vocab_size()).min(n - start);
+        let rows = chunk_rows(n, llama).min(n - start);
         let cosines = cosines(llama, &resid.narrow(0, start, rows)?, &norms)?;
         for row in read(&cosines, n_words, top_k)? {
             out.ids.extend(row.iter().map(|(id, _)| *id));

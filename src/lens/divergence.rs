@@ -16,9 +16,7 @@ pub fn divergences(llama: &Llama, p: &Tensor, q: &Tensor) -> Result<Vec<f32>> {
     let mut out = Vec::with_capacity(n);
     let mut start = 0;
     while start < n {
-        let rows = (chunk_rows(2 * n, llama.vocab_size()) / 2)
-            .max(1)
-            .min(n - start);
+        let rows = (chunk_rows(2 * n, llama) / 2).max(1).min(n - start);
         let logits = |x: &Tensor| -> Result<Tensor> {
             llama.unembed(&llama.final_norm(&x.narrow(0, start, rows)?)?)
         };

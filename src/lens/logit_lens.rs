@@ -12,6 +12,11 @@ use crate::model::{Llama, Norms, RowNorms, Tokenizer, row_norms};
 
 /// Logits that are held at once, as numbers (80 MB in f32): all patches of LLaVA-1.5 at a level.
 const CHUNK: usize = 20 << 20;
+/// The same on the CPU, where they are read again at once and had better still be in its cache (1 MB).
+const CHUNK_ON_CPU: usize = 1 << 18;
+
+/// Rows of a chunk on the CPU, however large the vocabulary: fewer make the product slow.
+const FEWEST_ROWS: usize = 64;
 
 /// A level that is being read; a card may still be at it.
 pub struct LevelReading {
@@ -35,7 +40,7 @@ pub fn start_level(
     let mut chunks = Vec::new();
     let mut start = 0;
     while start < n {
-        let rows = chunk_rows(n, llama.vocab_size()).min(n - start);
+        let rows = chunk_rows(n, llama).min(n - start);
         let normed = llama.final_norm(&resid.narrow(0, start, rows)?)?;
         chunks.push(read_rows(&llama.unembed(&normed)?, n_words, top_k)?);
         start += rows;
@@ -81,8 +86,12 @@ fn relative_change(row: &RowNorms) -> f32 {
 }
 
 /// Rows of a chunk; chunks are of about one size, for a few rows cost almost as much as many.
-pub(super) fn chunk_rows(n: usize, vocab: usize) -> usize {
-    let n_chunks = (n * vocab).div_ceil(CHUNK).max(1);
+pub(super) fn chunk_rows(n: usize, llama: &Llama) -> usize {
+    let chunk = match llama.device().is_cpu() {
+        true => CHUNK_ON_CPU.max(FEWEST_ROWS * llama.vocab_size()),
+        false => CHUNK,
+    };
+    let n_chunks = (n * llama.vocab_size()).div_ceil(chunk).max(1);
     n.div_ceil(n_chunks).max(1)
 }
 

@@ -49,8 +49,7 @@ pub(super) fn read_rows(logits: &Tensor, n_words: usize, k: usize) -> Result<Rea
         return Ok(Reading::OnDevice { rows, k });
     }
     let vocab = logits.dims2()?.1;
-    let logits = logits.flatten_all()?.to_vec1::<f32>()?; // [n * vocab]
-    let rows = read_rows_here(&logits, vocab, n_words, k);
+    let rows = logits.with_floats(|logits| read_rows_here(logits, vocab, n_words, k))?;
     Ok(Reading::Ready(rows))
 }
 
@@ -102,26 +101,32 @@ fn read_row(row: &[f32], n_words: usize, k: usize) -> RowReadout {
 fn statistics(row: &[f32]) -> (f32, f32, f32) {
     let max = maximum(row);
     let (mut sums, mut weighted) = ([0f32; LANES], [0f32; LANES]);
-    for chunk in row.chunks(LANES) {
-        for ((sum, weighted), x) in sums.iter_mut().zip(&mut weighted).zip(chunk) {
-            let below = *x - max;
-            let e = exp(below);
-            *sum += e;
-            // What is −∞ has no weight; 0 * −∞ would be no number.
-            *weighted += e * below.max(f32::MIN);
-        }
+    let mut add = |lane: usize, x: f32| {
+        let below = x - max;
+        let e = exp(below);
+        sums[lane] += e;
+        // What is −∞ has no weight; 0 * −∞ would be no number.
+        weighted[lane] += e * below.max(f32::MIN);
+    };
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        (0..LANES).for_each(|lane| add(lane, chunk[lane]));
     }
+    rest.iter().enumerate().for_each(|(lane, x)| add(lane, *x));
     (max, sums.iter().sum(), weighted.iter().sum())
 }
 
 #[inline(always)]
 fn maximum(row: &[f32]) -> f32 {
     let mut maxima = [f32::NEG_INFINITY; LANES];
-    for chunk in row.chunks(LANES) {
-        for (max, x) in maxima.iter_mut().zip(chunk) {
-            *max = if *x > *max { *x } else { *max };
-        }
+    let mut take = |lane: usize, x: f32| {
+        maxima[lane] = if x > maxima[lane] { x } else { maxima[lane] };
+    };
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        (0..LANES).for_each(|lane| take(lane, chunk[lane]));
     }
+    rest.iter().enumerate().for_each(|(lane, x)| take(lane, *x));
     maxima.iter().copied().fold(f32::NEG_INFINITY, f32::max)
 }
 

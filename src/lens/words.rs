@@ -44,7 +44,7 @@ pub fn word_ranks(
     let n = resid.dim(0)?;
     let mut start = 0;
     while start < n {
-        let rows = chunk_rows(n, llama.vocab_size()).min(n - start);
+        let rows = chunk_rows(n, llama).min(n - start);
         let normed = llama.final_norm(&resid.narrow(0, start, rows)?)?;
         let logits = llama.unembed(&normed)?; // [rows, vocab]
         let n_words = n_words.min(logits.dim(1)?);

@@ -56,6 +56,21 @@ impl Tensor {
         self.candle()?.to_vec1()
     }
 
+    /// Looks at its f32 numbers, one after the other, without a copy where they lie so in memory.
+    pub fn with_floats<R>(&self, look: impl FnOnce(&[f32]) -> R) -> Result<R> {
+        if let Place::Candle(x) = &self.place
+            && x.device().is_cpu()
+        {
+            let (storage, layout) = x.storage_and_layout();
+            if let (candle_core::Storage::Cpu(floats), Some((first, end))) =
+                (&*storage, layout.contiguous_offsets())
+            {
+                return Ok(look(&floats.as_slice::<f32>()?[first..end]));
+            }
+        }
+        Ok(look(&self.candle()?.flatten_all()?.to_vec1::<f32>()?))
+    }
+
     pub fn to_vec2<S: candle_core::WithDType>(&self) -> Result<Vec<Vec<S>>> {
         self.candle()?.to_vec2()
     }
