@@ -3,6 +3,7 @@
 //! A row lies in pieces of 16 values, padded with zeros to a multiple of 32. Quants and scales lie apart, so that a piece is
 //! an aligned load; see `shaders/compute/weights`. A weight that one binding cannot hold is several parts, each some rows.
 
+use rayon::prelude::*;
 use std::borrow::Cow;
 
 use super::repack::{repack_q4k, repack_q8_0};
@@ -288,22 +289,10 @@ impl WeightBuilder {
 fn in_parallel<T: Send>(
     bytes: &[u8],
     row: usize,
-    repack: impl Fn(&[u8]) -> T + Copy + Send,
+    repack: impl Fn(&[u8]) -> T + Copy + Send + Sync,
 ) -> Vec<T> {
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(8);
-    let rows = (bytes.len() / row)
-        .div_ceil(threads)
-        .max(1 + (1 << 20) / row);
-    std::thread::scope(|scope| {
-        let chunks = bytes.chunks(rows * row);
-        let all: Vec<_> = chunks
-            .map(|rows| scope.spawn(move || repack(rows)))
-            .collect();
-        // No thread panics: repacking only reads and writes within its rows.
-        all.into_iter().filter_map(|it| it.join().ok()).collect()
-    })
+    let rows = 1 + (1 << 20) / row;
+    bytes.par_chunks(rows * row).map(repack).collect()
 }
 
 /// Rows of `from` bytes as rows of `to`, with zeros.
