@@ -83,6 +83,9 @@ impl Place {
             .args(args)
             .current_dir(self.0.path())
             .env("RUST_BACKTRACE", "1")
+            .env("PATCHGLASS_DEVICE", "cpu")
+            // Else a layer of Mesa's Vulkan speaks of it.
+            .env("XDG_RUNTIME_DIR", self.0.path())
             .output()
             .unwrap()
     }
@@ -298,7 +301,10 @@ const CASES: &[Case] = &[
     case("word without a token", |p| p.session(&json!({"readout": {"words": [" "]}})), &["word", "type letters"]),
     // Arguments.
     Case { name: "unknown device", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "out", "--device", "tpu"], words: &["--device tpu", "cpu"] },
-    Case { name: "device that is not built in", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "out", "--device", "wgpu"], words: &["--device wgpu", "cpu"] },
+    Case { name: "device that is not there", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "out", "--device", "cuda:99"], words: &["--device cuda", "cpu"] },
+    Case { name: "graphics card that is not there", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "out", "--device", "wgpu:99"], words: &["--device wgpu:99", "info --devices", "cpu"] },
+    Case { name: "graphics card that is no number", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "out", "--device", "wgpu:first"], words: &["--device wgpu:first", "wgpu:1"] },
+    Case { name: "something to do without that does not go with the device", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "out", "--device", "cpu", "--wgpu-without", "f16"], words: &["--wgpu-without", "--device wgpu"] },
     Case { name: "unknown type", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "out", "--dtype", "f8"], words: &["--dtype f8", "f16", "q8_0"] },
     Case { name: "dump to standard output", spoil: |p| p.session(&json!({})), args: &["run", "session.json", "--out", "-", "--dump"], words: &["--out -", "name a folder"] },
     Case { name: "no output", spoil: |p| p.session(&json!({})), args: &["run", "session.json"], words: &["--out", "--help"] },

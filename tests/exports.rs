@@ -46,6 +46,7 @@ fn session_file(folder: &Path) -> PathBuf {
 
 fn export(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_patchglass"))
+        .env("PATCHGLASS_DEVICE", "cpu")
         .arg("export")
         .args(args)
         .output()

@@ -243,6 +243,7 @@ fn the_command_fetches_what_the_environment_names() {
     let dir = tempfile::tempdir().unwrap();
     let run = |args: &[&str]| {
         std::process::Command::new(env!("CARGO_BIN_EXE_patchglass"))
+            .env("PATCHGLASS_DEVICE", "cpu")
             .args(args)
             .env("HF_ENDPOINT", server.address())
             .env("HF_HOME", dir.path())

@@ -38,6 +38,7 @@ fn model() -> PathBuf {
 fn sweep(args: &[&str], folder: &Path) -> Output {
     let picture = model().join("picture.png");
     Command::new(env!("CARGO_BIN_EXE_patchglass"))
+        .env("PATCHGLASS_DEVICE", "cpu")
         .arg("sweep")
         .args(args)
         .arg(picture)

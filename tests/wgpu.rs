@@ -11,15 +11,22 @@
 #[path = "support/golden.rs"]
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod golden;
+#[path = "support/random_model.rs"]
+#[allow(dead_code, reason = "each test file uses its own part")]
+mod random_model;
 
+use patchglass::compute::{Gpu, adapters};
 use patchglass::engine::EngineOptions;
 use patchglass::engine::protocol::{DTypeChoice, DeviceChoice, Without};
 use patchglass::index::TokenSet;
+use patchglass::model::Llava;
 use patchglass::spec::Intervention;
+use patchglass::tensor::{DType, Device, Tensor};
+use random_model::{Draw, RandomModel};
 
 /// The last adapter: software where there is some, so that what a machine has decides as little as possible.
 fn on_wgpu(without: Without, dtype: DTypeChoice) -> Option<EngineOptions> {
-    let Some(adapter) = patchglass::compute::adapters().pop() else {
+    let Some(adapter) = adapters().pop() else {
         println!("skipped: no adapter for wgpu");
         return None;
     };
@@ -98,6 +105,41 @@ fn weights_in_f16() {
         return;
     };
     agree(&cases("new-f16-gqa"), &options);
+}
+
+/// Integrated gradients go backwards through the same weights.
+#[test]
+fn gradients_are_those_of_the_cpu() {
+    let Some(adapter) = adapters().pop() else {
+        println!("skipped: no adapter for wgpu");
+        return;
+    };
+    let gpu = Gpu::open(Some(adapter.index), Without::default()).unwrap();
+    for seed in 0..3 {
+        let mut draw = Draw::new(700 + seed);
+        let random = RandomModel::new(&mut draw);
+        let load = |device: &Device| {
+            Llava::load(random.folder.path(), device, DType::F32, &mut |_| Ok(())).unwrap()
+        };
+        let (cpu, card) = (load(&Device::Cpu), load(&Device::Wgpu(gpu.clone())));
+        let embeds = Tensor::randn(0f32, 1.0, (9, cpu.facts.d_model), &Device::Cpu).unwrap();
+        let token = draw.below(400) as u32;
+        let gradient = |model: &Llava| {
+            let embeds = embeds.to_device(model.llama.device()).unwrap();
+            let (logit, gradient) = model.llama.gradient_of_logit(&embeds, token).unwrap();
+            (
+                logit,
+                gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+            )
+        };
+        let ((logit, expected), (other, found)) = (gradient(&cpu), gradient(&card));
+        let norm =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
+        let length = norm(&mut expected.iter().copied());
+        let gap = norm(&mut expected.iter().zip(&found).map(|(a, b)| a - b)) / length;
+        println!("seed {seed}: logit {logit} and {other}, gradients {gap:.1e} apart");
+        assert!(length > 0.0 && gap < 1e-4 && (logit - other).abs() < 1e-4 * logit.abs().max(1.0));
+    }
 }
 
 /// A comparison that cannot fail proves nothing.

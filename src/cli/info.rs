@@ -52,7 +52,7 @@ pub fn info(args: &InfoArgs) -> Result<()> {
     };
     let description = Description::of(&checkpoint)?;
     let inventory = Inventory::of(&checkpoint)?;
-    let places = Place::all(args.device.parse()?)?;
+    let places = Place::all(super::device(&args.device)?)?;
     let mut lines = about(&description, &inventory);
     if let Checkpoint::Gguf(_) = checkpoint {
         lines.push(

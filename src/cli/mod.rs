@@ -119,7 +119,7 @@ struct Compute {
 
 impl Compute {
     fn options(&self) -> Result<EngineOptions> {
-        let mut device: DeviceChoice = self.device.parse()?;
+        let mut device = device(&self.device)?;
         if let Some(list) = &self.wgpu_without {
             device = device.without(list)?;
         }
@@ -137,6 +137,16 @@ impl Compute {
     /// The model of a session or the command line, with the vision file that is named.
     fn with_mmproj(&self, model: ModelSource) -> ModelSource {
         file::with_mmproj(model, self.mmproj.clone())
+    }
+}
+
+/// The device that is named; `auto` takes what `PATCHGLASS_DEVICE` names, where that is set.
+fn device(named: &str) -> Result<DeviceChoice> {
+    match std::env::var("PATCHGLASS_DEVICE") {
+        Ok(chosen) if named == "auto" && !chosen.is_empty() => chosen
+            .parse()
+            .map_err(|e| Error::input(format!("PATCHGLASS_DEVICE: {e}"))),
+        _ => named.parse(),
     }
 }
 

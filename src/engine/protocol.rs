@@ -16,9 +16,9 @@ pub struct RunId(pub u64);
 /// Where the forward pass runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum DeviceChoice {
-    /// The best that this build has.
-    #[default]
+    /// The best that this build and this machine have.
     Auto,
+    #[default]
     Cpu,
     Cuda(usize),
     Metal,
