@@ -59,6 +59,14 @@ impl Device {
         matches!(self, Self::Cpu | Self::Wgpu(_))
     }
 
+    /// Numbers that one tensor can hold: wgpu binds no more at once.
+    pub fn most_numbers(&self) -> usize {
+        match self {
+            Self::Wgpu(gpu) => (gpu.facts().max_binding.min(gpu.facts().max_buffer) / 4) as usize,
+            _ => usize::MAX,
+        }
+    }
+
     /// The card, if wgpu reaches it.
     pub fn wgpu(&self) -> Option<&Gpu> {
         match self {

@@ -86,7 +86,13 @@ impl Seen<'_> {
         let of_one = 4 * n * c.num_key_value_heads * c.head_dim * bytes * c.num_hidden_layers;
         let limits = match self.study.device.is_cpu() {
             true => (ROWS_ON_CPU, (BYTES_ON_CPU / of_one).max(1)),
-            false => (ROWS_ON_CARD, (BYTES_ON_CARD / of_one).max(1)),
+            false => {
+                // No tensor of a batch may be larger than the device takes.
+                let most = self.study.device.most_numbers();
+                let rows = ROWS_ON_CARD.min(most / (2 * c.intermediate_size));
+                let sequences = most / (n * c.num_key_value_heads * c.head_dim);
+                (rows, (BYTES_ON_CARD / of_one).min(sequences).max(1))
+            }
         };
         Ok(batches::by_rows(&order, &first_row, n, limits))
     }

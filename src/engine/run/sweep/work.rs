@@ -295,9 +295,14 @@ impl Limits {
         let of_row = widths * bytes + scores;
         // Keys and values twice, while they are put together; logits.
         let of_sequence = 4 * kv * n * bytes + 8 * c.vocab_size;
+        // No tensor of a batch may be larger than the device takes.
+        let most = device.most_numbers();
+        let widest = (2 * c.intermediate_size).max(qkv);
+        let rows = rows.min(most / widest);
+        let units = (most / (kv * n).max(1)).min(most / c.vocab_size);
         Self {
             rows: rows.min(BYTES / 2 / of_row).max(1),
-            units: (BYTES / 2 / of_sequence).max(1),
+            units: units.min(BYTES / 2 / of_sequence).max(1),
         }
     }
 }
